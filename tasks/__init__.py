@@ -1,0 +1,1 @@
+"""envoyfleet: the tasks that deploys call, see docs/how-a-run-works.md."""
