@@ -1,0 +1,138 @@
+"""
+One cluster's API server through the official client, with its discovery and typed models left out:
+a request is a request. 0 requests before the first useful one, and dicts as the server sent them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from tasks.connectors.command import Call
+
+ATTEMPTS = 4
+RETRY_STATUSES = frozenset({429, 502, 503, 504})
+REPEATABLE = frozenset({"GET", "PATCH", "DELETE", "PUT"})
+
+
+class ApiError(Exception):
+    """An answer that is not a success, such as status 409 with the server's own message."""
+
+    def __init__(self, status: int, message: str, body: str = "", retry_after: float = 0.0):
+        super().__init__(f"{status} {message}" if status else message)
+        self.status = status
+        self.message = message
+        self.body = body
+        self.retry_after = retry_after
+
+
+class Api:
+    """
+    + config: a kubeconfig of one context, see ``kubeconfig.one_context``
+    + timeout: seconds for one whole exchange
+    """
+
+    def __init__(self, config: dict[str, Any], timeout: float) -> None:
+        from kubernetes.client import ApiClient, Configuration
+        from kubernetes.config import load_kube_config_from_dict
+        from kubernetes.dynamic import DynamicClient
+
+        settings = Configuration()
+        load_kube_config_from_dict(config, client_configuration=settings)
+        settings.retries = False
+        settings.connection_pool_maxsize = 8
+        self.timeout = timeout
+        self._client = ApiClient(settings)
+        self._dynamic = DynamicClient(self._client, discoverer=_NoDiscovery)
+
+    def text(self, call: Call, timeout: float | None = None) -> str:
+        """
+        The body of the answer. A request that can be repeated is repeated where the server is
+        overloaded or the connection broke, as long as ``timeout`` seconds are not over.
+
+        Raises ApiError; status 0 means that there was no answer.
+        """
+        limit = timeout or self.timeout
+        end = time.monotonic() + limit
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._once(call, max(1.0, end - time.monotonic()))
+            except ApiError as error:
+                pause = max(error.retry_after, 0.2 * 2**attempt)
+                again = error.status == 0 or error.status in RETRY_STATUSES
+                if (
+                    not again
+                    or attempt == ATTEMPTS
+                    or call.method not in REPEATABLE
+                    or time.monotonic() + pause >= end
+                ):
+                    raise
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def json(self, method: str, path: str, timeout: float | None = None, **query: str) -> Any:
+        """The answer to one request without a body, parsed. Raises ApiError."""
+        call = Call(method, path, query, None, "application/json", None, frozenset())
+        return json.loads(self.text(call, timeout))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _once(self, call: Call, timeout: float) -> str:
+        import gevent
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        headers = {"Accept": call.accept} if call.accept else {}
+        try:
+            # urllib3's timeout is per read: a server that drips bytes would hold us for ever.
+            with gevent.Timeout(timeout, TimeoutError(f"no answer within {timeout:.0f} s")):
+                answer = self._dynamic.request(
+                    call.method.lower(),
+                    call.path,
+                    body=call.body,
+                    query_params=list(call.query.items()),
+                    header_params=headers,
+                    content_type=call.content_type,
+                    serialize=False,
+                    _request_timeout=timeout,
+                )
+        except ApiException as error:
+            raise _api_error(error) from error
+        except (HTTPError, OSError, TimeoutError) as error:
+            raise ApiError(0, _reason(error)) from error
+        return str(answer.data.decode())
+
+
+class _NoDiscovery:
+    def __init__(self, client: Any, cache_file: Any) -> None:
+        pass
+
+
+def _api_error(error: Any) -> ApiError:
+    body = error.body.decode() if isinstance(error.body, bytes) else str(error.body or "")
+    try:
+        message = json.loads(body).get("message") or error.reason
+    except (ValueError, AttributeError):
+        message = error.reason
+    headers = error.headers or {}
+    try:
+        retry_after = float(headers.get("Retry-After", 0))
+    except (TypeError, ValueError):
+        retry_after = 0.0
+    if error.status == 401:
+        message = "the credentials were not accepted: sign in again, or fetch them anew"
+    return ApiError(error.status or 0, str(message), body, retry_after)
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in a few words: urllib3 wraps a refused connection three times."""
+    inner: BaseException = error
+    while True:
+        deeper = getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
+        if not isinstance(deeper, BaseException) or deeper is inner:
+            break
+        inner = deeper
+    text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
+    return f"{type(inner).__name__}: {text}".splitlines()[0]

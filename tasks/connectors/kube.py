@@ -1,0 +1,197 @@
+"""
+``@kube/<context>``: one context of a kubeconfig is one pyinfra host, called as the context is.
+
+The single funnel of a run: a ``KubeCommand`` becomes one HTTP request in this process, anything else
+(helm) runs here with a private kubeconfig that knows this one cluster and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import ConnectError, InventoryError
+from pyinfra.api.output import echo
+from pyinfra.connectors.base import BaseConnector, DataMeta
+from pyinfra.connectors.util import (
+    CommandOutput,
+    OutputLine,
+    make_unix_command_for_host,
+    run_local_process,
+)
+from typing_extensions import override
+
+from tasks.connectors import kubeconfig
+from tasks.connectors.command import KubeCommand
+
+if TYPE_CHECKING:
+    from tasks.connectors.api import Api
+
+
+class KubeData(TypedDict, total=False):
+    kube_context: str
+    kube_config: str | None
+    kube_timeout: int
+
+
+class KubeConnector(BaseConnector):
+    """Inventory entries look like ``("@kube/weu-1", {"ring": 1})``; data keys as in ``KubeData``."""
+
+    handles_execution = True
+    data_cls = KubeData
+    data_meta = {
+        "kube_context": DataMeta("name of the context in the kubeconfig"),
+        "kube_config": DataMeta("kubeconfig file; None means KUBECONFIG, then ~/.kube/config", None),
+        "kube_timeout": DataMeta("seconds for one request", 30),
+    }
+
+    #: Why the newest command failed, or None where it did not; ``tasks.fleet.guard.fact`` reads it.
+    last_error: str | None = None
+    #: The cluster's Kubernetes version, such as "1.35.4", known once connected.
+    kubernetes_version: str = ""
+
+    def __init__(self, state: Any, host: Any) -> None:
+        super().__init__(state, host)
+        self._api: Api | None = None
+        self._scratch: Path | None = None
+        from tasks.fleet.run import checked_before_connecting
+
+        checked_before_connecting(state)
+
+    @staticmethod
+    @override
+    def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
+        if not name:
+            raise InventoryError("@kube needs a context, such as @kube/weu-1")
+        yield name, {"kube_context": name}, ["@kube"]
+
+    @property
+    def api(self) -> Api:
+        """The session; polling loops use it directly, everything else goes through commands."""
+        if self._api is None:
+            raise ConnectError(f"{self.host.name}: not connected")
+        return self._api
+
+    @override
+    def connect(self) -> None:
+        """
+        Two requests: the version, and which cluster this really is (the UID of namespace kube-system,
+        the usual identity of a cluster: OpenTelemetry semantic conventions, ``k8s.cluster.uid``).
+
+        Raises ConnectError for this cluster alone; anything else would end the run for all.
+        """
+        from tasks.connectors.api import Api, ApiError
+        from tasks.fleet.run import claim_identity
+
+        try:
+            config = kubeconfig.one_context(self.data["kube_context"], self.data["kube_config"])
+            self._api = Api(config, float(self.data["kube_timeout"]))
+            limit = float(self.state.config.CONNECT_TIMEOUT)
+            version = self._api.json("GET", "/version", timeout=limit)
+            self.kubernetes_version = version["gitVersion"].lstrip("v").split("-")[0].split("+")[0]
+            namespace = self._api.json("GET", "/api/v1/namespaces/kube-system", timeout=limit)
+        except ApiError as error:
+            raise ConnectError(f"cannot reach this cluster: {error}") from error
+        except Exception as error:
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ConnectError(f"cannot reach this cluster: {text}") from error
+        claim_identity(self.state, self.host, namespace["metadata"]["uid"])
+
+    @override
+    def disconnect(self) -> None:
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
+        if self._api is not None:
+            self._api.close()
+
+    @override
+    def run_shell_command(
+        self,
+        command: StringCommand,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Any,
+    ) -> tuple[bool, CommandOutput]:
+        if print_input:
+            echo(f"{self.host.print_prefix}>>> {command}", err=True)
+        if isinstance(command, KubeCommand):
+            ok, output = self._request(command, arguments)
+            # Bodies are not printed with -vvv: they may be Secrets.
+        else:
+            ok, output = self._run_here(command, print_output, arguments)
+        self.last_error = None if ok else output.stderr or "no message"
+        return ok, output
+
+    def _request(self, command: KubeCommand, arguments: dict[str, Any]) -> tuple[bool, CommandOutput]:
+        from tasks.connectors.api import ApiError
+
+        call = command.call
+        where = f"{call.method} {call.path}"
+        try:
+            text = self.api.text(call, arguments.get("_timeout") or None)
+        except ApiError as error:
+            if error.status in call.ok:
+                return True, CommandOutput([])
+            return False, _stderr(f"{where}: {error}")
+        except Exception as error:  # pyinfra ends the run for every cluster where one leaves here
+            return False, _stderr(f"{where}: {type(error).__name__}: {error}")
+        return True, CommandOutput([OutputLine("stdout", text)])
+
+    def _run_here(
+        self, command: StringCommand, print_output: bool, arguments: dict[str, Any]
+    ) -> tuple[bool, CommandOutput]:
+        stdin = arguments.pop("_stdin", None)
+        timeout = arguments.pop("_timeout", None)
+        good = arguments.pop("_success_exit_codes", None) or [0]
+        known = {"_env", "_chdir", "_shell_executable"}
+        kept = {key: value for key, value in arguments.items() if key in known}
+        kept["_env"] = {**(kept.get("_env") or {}), **self.environment()}
+        kept["_chdir"] = str(self.scratch)
+        unix = make_unix_command_for_host(self.state, self.host, command, **kept)
+        code, output = run_local_process(
+            unix.get_raw_value(),
+            stdin=stdin,
+            timeout=timeout,
+            print_output=print_output,
+            print_prefix=self.host.print_prefix,
+        )
+        return code in good, output
+
+    @property
+    def scratch(self) -> Path:
+        """A folder of this cluster and run alone, 0700, gone when the run ends."""
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="envoyfleet-"))
+        return self._scratch
+
+    def environment(self) -> dict[str, str]:
+        """What a program started for this cluster gets: it can reach this cluster and no other."""
+        path = self.scratch / "kubeconfig"
+        if not path.exists():
+            config = kubeconfig.one_context(self.data["kube_context"], self.data["kube_config"])
+            path.touch(mode=0o600)
+            path.write_text(json.dumps(config), encoding="utf-8")
+        return {"KUBECONFIG": str(path), "HELM_CACHE_HOME": str(self.scratch / "helm")}
+
+    def _no_files(self) -> tuple[bool, str]:
+        raise InventoryError(
+            f"{self.host.name} is a cluster and has no files: use kube.apply or server.shell"
+        )
+
+    @override
+    def put_file(self, *args: Any, **kwargs: Any) -> bool:
+        return bool(self._no_files())
+
+    @override
+    def get_file(self, *args: Any, **kwargs: Any) -> bool:
+        return bool(self._no_files())
+
+
+def _stderr(text: str) -> CommandOutput:
+    return CommandOutput([OutputLine("stderr", text)])

@@ -1,0 +1,135 @@
+"""
+Kubeconfig files as kubectl reads them: a list of files in ``KUBECONFIG``, the first file that names a
+context, cluster or user wins, and relative paths count from the file that holds them
+(kubernetes.io, Organizing Cluster Access Using kubeconfig Files, "Merging kubeconfig files").
+
+Parsed once a run with the C parser: sixty contexts read one by one with the official loader cost
+5 s, this costs 0.1 s.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api.exceptions import InventoryError
+
+FILE_KEYS = {
+    "cluster": ("certificate-authority",),
+    "user": ("client-certificate", "client-key", "tokenFile"),
+}
+
+
+def one_context(name: str, explicit: str | None = None) -> dict[str, Any]:
+    """
+    A kubeconfig that holds the one context ``name``, such as ``{"current-context": "weu-1", "contexts":
+    [...], "clusters": [...], "users": [...]}``. ``explicit`` is a file, or a list of files as in
+    ``KUBECONFIG``; None means that variable, then ``~/.kube/config``.
+
+    Raises InventoryError, in one line, where the context or what it refers to does not exist.
+    """
+    files = paths(explicit)
+    merged = _merged(files)
+    where = ", ".join(map(str, files))
+    context = merged["contexts"].get(name)
+    if context is None:
+        near = get_close_matches(name, merged["contexts"], n=1)
+        hint = f"did you mean {near[0]}?" if near else "kubectl config get-contexts lists them"
+        raise InventoryError(f"{name}: no context of this name in {where}: {hint}")
+    cluster = merged["clusters"].get(context.get("cluster"))
+    if not cluster or not cluster.get("server"):
+        raise InventoryError(
+            f"{name}: its context names cluster {context.get('cluster')!r}, which {where} does not "
+            "describe: fetch the credentials again"
+        )
+    user = merged["users"].get(context.get("user"))
+    if user is None:
+        raise InventoryError(
+            f"{name}: its context names user {context.get('user')!r}, which {where} does not "
+            "describe: fetch the credentials again"
+        )
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": name,
+        "contexts": [{"name": name, "context": {**context, "cluster": name, "user": name}}],
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": name, "user": user}],
+    }
+
+
+def paths(explicit: str | None = None) -> tuple[Path, ...]:
+    """The kubeconfig files to read, in order; those of ``KUBECONFIG`` that do not exist are skipped."""
+    text = explicit or os.environ.get("KUBECONFIG") or ""
+    listed = [Path(part).expanduser() for part in text.split(os.pathsep) if part]
+    if not listed:
+        return (Path.home() / ".kube" / "config",)
+    if len(listed) == 1:
+        return (listed[0],)
+    return tuple(path for path in listed if path.exists()) or tuple(listed)
+
+
+def _merged(files: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
+    merged: dict[str, dict[str, Any]] = {"contexts": {}, "clusters": {}, "users": {}}
+    for path in files:
+        try:
+            stamp = path.stat().st_mtime_ns
+        except OSError as error:
+            raise InventoryError(_unreadable(path, error)) from error
+        for section, entries in _parsed(path, stamp).items():
+            for name, entry in entries.items():
+                merged[section].setdefault(name, entry)
+    return merged
+
+
+@functools.cache
+def _parsed(path: Path, stamp: int) -> dict[str, dict[str, Any]]:
+    """``{"contexts": {"weu-1": {...}}, ...}`` of one file; ``stamp`` makes a changed file a new one."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
+    except OSError as error:
+        raise InventoryError(_unreadable(path, error)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 1})" if mark else ""
+        raise InventoryError(
+            f"kubeconfig {path} is not YAML{line}: mend it, or fetch the credentials again"
+        ) from error
+    if not isinstance(document, Mapping):
+        raise InventoryError(f"kubeconfig {path} holds no mapping: fetch the credentials again")
+    found: dict[str, dict[str, Any]] = {}
+    for section, kind in (("contexts", "context"), ("clusters", "cluster"), ("users", "user")):
+        entries = document.get(section) or []
+        if not isinstance(entries, list):
+            raise InventoryError(f"kubeconfig {path}: {section} is not a list: mend the file")
+        found[section] = {
+            entry["name"]: _resolved(entry.get(kind) or {}, kind, path.parent)
+            for entry in entries
+            if isinstance(entry, Mapping) and entry.get("name")
+        }
+    return found
+
+
+def _resolved(entry: Mapping[str, Any], kind: str, folder: Path) -> dict[str, Any]:
+    out = dict(entry)
+    for key in FILE_KEYS.get(kind, ()):
+        if out.get(key):
+            out[key] = str(folder / Path(out[key]).expanduser())
+    plugin = out.get("exec")
+    if plugin and os.sep in str(plugin.get("command", "")):
+        out["exec"] = {**plugin, "command": str(folder / plugin["command"])}
+    return out
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return (
+        f"kubeconfig {path} cannot be read ({error.strerror}): set KUBECONFIG, or kube_config in the "
+        "inventory, to a file that can"
+    )

@@ -1,0 +1,1 @@
+"""Read a cluster: one request each, raw answers parsed into plain data."""

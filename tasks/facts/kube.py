@@ -1,0 +1,136 @@
+"""Objects of a cluster as its API server returns them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyinfra.api import FactBase
+from typing_extensions import override
+
+from tasks.connectors.command import APPLY, METADATA_ONLY, KubeCommand
+from tasks.plans import kinds
+from tasks.plans.objects import MANAGER
+
+
+class Manifest(dict[str, Any]):
+    """An object that is printed by its name alone: pyinfra prints a fact's arguments, and this may be a Secret."""
+
+    @override
+    def __str__(self) -> str:
+        return kinds.title(self)
+
+    __repr__ = __str__
+
+
+class KubeObjects(FactBase[list[dict[str, Any]]]):
+    """
+    All objects of a kind, or ``[]`` where there are none or the cluster does not know the kind.
+    One request.
+
+    + api_version: such as ``"gateway.networking.k8s.io/v1"``
+    + kind: such as ``"Gateway"``
+    + namespace: None means all namespaces
+    + labels: a label selector such as ``"owner=helm,name=eg"``
+    + metadata_only: leave spec and status on the server (PartialObjectMetadata)
+    """
+
+    @override
+    def command(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None = None,
+        labels: str | None = None,
+        metadata_only: bool = False,
+    ) -> KubeCommand:
+        return KubeCommand(
+            "GET",
+            kinds.path(api_version, kind, namespace),
+            query={"labelSelector": labels} if labels else None,
+            accept=METADATA_ONLY if metadata_only else None,
+            ok=[404],
+        )
+
+    @override
+    def process(self, output: list[str]) -> list[dict[str, Any]]:
+        return items("\n".join(output))
+
+    @override
+    @staticmethod
+    def default() -> list[dict[str, Any]]:
+        return []
+
+
+class KubeObject(FactBase[dict[str, Any] | None]):
+    """
+    One object, or ``None`` where it does not exist or the cluster does not know the kind. One request.
+
+    + resource: its name (pyinfra keeps ``name`` for itself)
+    """
+
+    @override
+    def command(
+        self, api_version: str, kind: str, resource: str, namespace: str | None = None
+    ) -> KubeCommand:
+        return KubeCommand("GET", kinds.path(api_version, kind, namespace, resource), ok=[404])
+
+    @override
+    def process(self, output: list[str]) -> dict[str, Any] | None:
+        found: dict[str, Any] = json.loads("\n".join(output))
+        return found
+
+    @override
+    @staticmethod
+    def default() -> None:
+        return None
+
+
+class KubeApplyPlan(FactBase[dict[str, Any] | None]):
+    """
+    What the server would store for a manifest (server-side apply, dry run), or ``None`` where its namespace
+    or its kind does not exist yet. One request.
+
+    + force: take fields over from other managers
+    """
+
+    @override
+    def command(self, manifest: Manifest, force: bool = False) -> KubeCommand:
+        return apply_command(manifest, force=force, dry_run=True)
+
+    @override
+    def process(self, output: list[str]) -> dict[str, Any] | None:
+        found: dict[str, Any] = json.loads("\n".join(output))
+        return found
+
+    @override
+    @staticmethod
+    def default() -> None:
+        return None
+
+
+def apply_command(
+    manifest: dict[str, Any], force: bool = False, dry_run: bool = False
+) -> KubeCommand:
+    """One server-side apply (Kubernetes docs, Server-Side Apply); a dry run answers 404 with no output."""
+    query = {"fieldManager": MANAGER, "force": str(force).lower(), "fieldValidation": "Strict"}
+    if dry_run:
+        query["dryRun"] = "All"
+    return KubeCommand(
+        "PATCH",
+        kinds.path_of(manifest),
+        query=query,
+        body=dict(manifest),
+        content_type=APPLY,
+        ok=[404] if dry_run else [],
+    )
+
+
+def items(text: str) -> list[dict[str, Any]]:
+    """The items of a list answer, each with the apiVersion and kind that the API server leaves out."""
+    document = json.loads(text)
+    kind = str(document.get("kind", "")).removesuffix("List")
+    named = (
+        {} if kind == "PartialObjectMetadata" else {"apiVersion": document["apiVersion"], "kind": kind}
+    )
+    return [{**named, **item} for item in document.get("items") or ()]

@@ -1,0 +1,235 @@
+"""
+The chart of a run: fetched once, held against fleet.lock before any cluster is touched, kept by digest.
+
+    python -m tasks.fleet.charts lock oci://docker.io/envoyproxy/gateway-helm 1.9.1
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api.exceptions import DeployError
+
+from tasks.plans import helm
+
+DIGEST = re.compile(r"^Digest:\s*(sha256:[0-9a-f]{64})\s*$", re.MULTILINE)
+
+
+class ChartRefused(DeployError):
+    """The chart of this run cannot be had, or is not the locked one: nothing was touched."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """
+    One chart version on this machine.
+
+    + path: the archive or folder that helm is given
+    + digest: such as "sha256:5f3c..."; of the OCI manifest, or of all files of a folder
+    """
+
+    name: str
+    version: str
+    digest: str
+    path: Path = field(compare=False)
+
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        """All files by their path inside the chart, such as ``{"templates/service.yaml": b"..."}``."""
+        return dict(_files(self.path))
+
+    @cached_property
+    def content(self) -> str:
+        """The digest that a release installed from this chart has, see ``plans.helm.content``."""
+        templates = {
+            name: data for name, data in self.files.items() if name.startswith("templates/")
+        }
+        return helm.content(templates, _yaml(self.files["values.yaml"]) or {})
+
+    @cached_property
+    def crds(self) -> tuple[dict[str, Any], ...]:
+        """
+        The CustomResourceDefinitions of the chart and of its subchart ``crds`` (Envoy Gateway keeps them in the
+        chart's own crds/ up to 1.7 and in charts/crds since 1.8), in the order of their names.
+        """
+        import yaml
+
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        found = {}
+        for name, data in self.files.items():
+            if re.match(r"^(charts/crds/)?crds/.*\.yaml$", name) and b"CustomResourceDefinition" in data:
+                for document in yaml.load_all(data, loader):
+                    if document and document.get("kind") == "CustomResourceDefinition":
+                        found[document["metadata"]["name"]] = document
+        return tuple(found[name] for name in sorted(found))
+
+
+def locked(source: str, version: str, lock: Path, helm_binary: str, plain_http: bool) -> Chart:
+    """
+    The chart that ``lock`` pins, from the cache or fetched with ``helm pull``.
+
+    + source: "oci://registry/path/gateway-helm" or a folder
+    + version: such as "1.9.1"
+
+    Raises ChartRefused.
+    """
+    name = source.rstrip("/").rpartition("/")[2]
+    wanted = read_lock(lock).get(name, {}).get(version)
+    if wanted is None:
+        raise ChartRefused(
+            f"{lock} does not pin {name} {version}: look at the chart, then pin it with "
+            f"python -m tasks.fleet.charts lock {source} {version}"
+        )
+    cached = cache_folder() / f"{name}-{version}-{wanted.removeprefix('sha256:')[:16]}.tgz"
+    if source.startswith("oci://") and cached.exists():
+        return Chart(name, version, wanted, cached)
+    chart = fetched(source, version, helm_binary, plain_http)
+    if chart.digest != wanted:
+        raise ChartRefused(
+            f"{source} {version} has digest {chart.digest}, {lock} pins {wanted}: somebody changed the chart "
+            "under its version; find out who before you pin the new digest"
+        )
+    if source.startswith("oci://"):
+        chart.path.replace(cached)
+        return Chart(name, version, wanted, cached)
+    return chart
+
+
+def fetched(source: str, version: str, helm_binary: str, plain_http: bool = False) -> Chart:
+    """The chart as its source has it now, whatever the lock says. Raises ChartRefused."""
+    name = source.rstrip("/").rpartition("/")[2]
+    if not source.startswith("oci://"):
+        return _folder(Path(source), version)
+    folder = Path(tempfile.mkdtemp(prefix="pull-", dir=cache_folder()))
+    command = [helm_binary, "pull", source, "--version", version, "--destination", str(folder)]
+    try:
+        done = subprocess.run(
+            [*command, *(["--plain-http"] if plain_http else [])],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise ChartRefused(
+            f"{helm_binary} is not installed: install Helm 3.17 or newer, or set helm in the inventory"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise ChartRefused(f"{source} {version}: no answer within 300 s: is the registry up?") from None
+    digest = DIGEST.search(done.stdout + done.stderr)
+    archive = next(folder.glob("*.tgz"), None)
+    if done.returncode != 0 or digest is None or archive is None:
+        said = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ChartRefused(f"{source} {version} cannot be pulled: {said}")
+    kept = cache_folder() / f"pulled-{digest[1].removeprefix('sha256:')}.tgz"
+    archive.replace(kept)
+    folder.rmdir()
+    return Chart(name, version, digest[1], kept)
+
+
+def read_lock(path: Path) -> dict[str, dict[str, str]]:
+    """``{"gateway-helm": {"1.9.1": "sha256:..."}}``; a missing file pins nothing. Raises ChartRefused."""
+    try:
+        document = _yaml(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ChartRefused(f"{path} cannot be read: {error}") from error
+    charts = (document or {}).get("charts") if isinstance(document or {}, dict) else None
+    if not isinstance(charts, dict | None) or not all(isinstance(it, dict) for it in (charts or {}).values()):
+        raise ChartRefused(f"{path} is not a lock: it looks like 'charts: {{gateway-helm: {{1.9.1: sha256:...}}}}'")
+    return {
+        name: {str(version): str(digest) for version, digest in versions.items()}
+        for name, versions in (charts or {}).items()
+    }
+
+
+def cache_folder() -> Path:
+    """Charts by digest; ``XDG_CACHE_HOME`` moves it."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = root / "envoyfleet" / "charts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _folder(folder: Path, version: str) -> Chart:
+    try:
+        about = _yaml((folder / "Chart.yaml").read_bytes())
+    except OSError as error:
+        raise ChartRefused(f"{folder} is not a chart folder ({error.strerror}): correct chart") from error
+    if str(about.get("version", "")).lstrip("v") != version:
+        raise ChartRefused(
+            f"{folder} holds version {about.get('version')}, not {version}: correct chart or the version"
+        )
+    digest = sha256()
+    for name, data in sorted(_files(folder)):
+        digest.update(f"{name}\0{sha256(data).hexdigest()}\n".encode())
+    return Chart(folder.name, version, f"sha256:{digest.hexdigest()}", folder.resolve())
+
+
+def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                yield file.relative_to(path).as_posix(), file.read_bytes()
+        return
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.isfile() else None
+                if stream is not None:
+                    yield member.name.partition("/")[2], stream.read()
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ChartRefused(f"{path} is not a chart archive ({error}): delete it and run again") from error
+
+
+def _yaml(data: bytes) -> Any:
+    import yaml
+
+    try:
+        return yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+
+
+def main() -> None:
+    """``lock SOURCE VERSION [--lock FILE] [--helm PATH] [--plain-http]``: pin what the source has now."""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="python -m tasks.fleet.charts")
+    parser.add_argument("verb", choices=["lock"])
+    parser.add_argument("source")
+    parser.add_argument("version")
+    parser.add_argument("--lock", type=Path, default=Path("fleet.lock"))
+    parser.add_argument("--helm", default="helm")
+    parser.add_argument("--plain-http", action="store_true")
+    given = parser.parse_args()
+    try:
+        pins = read_lock(given.lock)
+        chart = fetched(given.source, given.version, given.helm, given.plain_http)
+    except ChartRefused as error:
+        raise SystemExit(f"{error}") from error
+    before = pins.setdefault(chart.name, {}).get(chart.version)
+    pins[chart.name][chart.version] = chart.digest
+    lines = ["# Pinned by python -m tasks.fleet.charts lock; review a changed digest like code.", "charts:"]
+    for name in sorted(pins):
+        lines.append(f"  {name}:")
+        lines += [f'    "{version}": {pins[name][version]}' for version in sorted(pins[name])]
+    new = given.lock.with_suffix(".new")
+    new.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    new.replace(given.lock)
+    print(f"{given.lock}: {chart.name} {chart.version} {chart.digest}" + (f" (was {before})" if before else ""))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""
+The guard of each read and each operation: what goes wrong on one cluster stays on that cluster.
+
+pyinfra 3.10 ends the run for every host where an operation raises on one, and hands an operation the
+default of a fact that could not be read, which then carries on (facts measured with 3.10.0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+from pyinfra import host, logger, state
+from pyinfra.api import FactBase, operation
+from pyinfra.api.command import PyinfraCommand, StringCommand
+from pyinfra.api.exceptions import DeployError
+from pyinfra.api.facts import get_fact
+from pyinfra.api.state import StateStage
+from pyinfra.connectors.util import CommandOutput, OutputLine
+from pyinfra.context import ctx_host
+from typing_extensions import override
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Steps = Iterator[PyinfraCommand]
+
+
+class FactFailed(DeployError):
+    """A cluster could not be read; the message says which request and why."""
+
+
+def fact(cls: type[FactBase[T]], **arguments: Any) -> T:
+    """
+    A fact of this cluster. Raises FactFailed where it cannot be read, so that None and an empty list
+    always mean "nothing there".
+    """
+    current = ctx_host.get()
+    connector = getattr(current, "connector", None)
+    if connector is None:  # the stand-in host of pyinfra-testing
+        return cast(T, current.get_fact(cls, **arguments))
+    connector.last_error = None
+    value = get_fact(current.state, current, cls, kwargs=arguments, apply_failed_hosts=False)
+    if connector.last_error:
+        raise FactFailed(connector.last_error)
+    return cast(T, value)
+
+
+class Fail(StringCommand):
+    """A command that fails with a message: how an operation fails its own cluster while it executes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("fail:", message)
+        self.message = message
+
+    @override
+    def execute(self, state: Any, host: Any, connector_arguments: Any) -> tuple[bool, CommandOutput]:
+        return False, CommandOutput([OutputLine("stderr", self.message)])
+
+
+def fleet_operation(
+    is_idempotent: bool = True,
+) -> Callable[[Callable[P, Steps]], Callable[P, Any]]:
+    """
+    ``pyinfra.api.operation`` for fleets: an exception fails the cluster it happened on, in one line, and
+    no other. An operation's own ``_if`` adds to the one of the block around it.
+    """
+
+    def decorator(func: Callable[P, Steps]) -> Callable[P, Any]:
+        @wraps(func)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> Steps:
+            preparing = state.current_stage == StateStage.Prepare
+            if preparing and _failed():
+                return
+            try:
+                yield from func(*args, **kwargs)
+            except Exception as error:
+                message = one_line(error)
+                from tasks.fleet.run import note_failure
+
+                note_failure(host, message)
+                if not preparing:
+                    yield Fail(message)
+                elif not _failed():
+                    host.log_styled(f"Error: {message}", fg="red", log_func=logger.error)
+                    state.fail_hosts({_host()})
+
+        op = operation(is_idempotent=is_idempotent)(guarded)
+
+        @wraps(op)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            outer = (host.current_deploy_kwargs or {}).get("_if")
+            if outer and "_if" in kwargs:
+                own: Any = kwargs["_if"]
+                kwargs["_if"] = [*outer, *(own if isinstance(own, list) else [own])]
+            return op(*args, **kwargs)
+
+        call._inner = op._inner  # type: ignore[attr-defined]  # `yield from` and pyinfra-testing
+        return call
+
+    return decorator
+
+
+def one_line(error: BaseException) -> str:
+    """The message of our own errors as it is; of any other with its type, which names the defect."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    ours = isinstance(error, DeployError | LookupError | ValueError) or type(error).__module__.startswith(
+        ("tasks.", "pyinfra.")
+    )
+    return text if ours and not isinstance(error, KeyError) else f"{type(error).__name__}: {text}"
+
+
+def _host() -> Any:
+    return ctx_host.get()
+
+
+def _failed() -> bool:
+    return _host() in state.failed_hosts

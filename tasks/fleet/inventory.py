@@ -1,0 +1,223 @@
+"""
+The data of a cluster in an inventory: every key, its type, its default, and what it means.
+
+All clusters are checked before the first connection; docs/inventory.md is the same table for readers.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+#: Keys that are pyinfra's or a connector's own, not the fleet's.
+FOREIGN_PREFIXES = ("ssh_", "kube_", "aks_", "_")
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Listener(Strict):
+    """+ hostname: such as "*.example.com"; None takes every name. + secret: certificate of an HTTPS listener."""
+
+    name: Name
+    port: Port
+    protocol: Literal["HTTP", "HTTPS", "TLS", "TCP", "UDP"] = "HTTP"
+    hostname: Text | None = None
+    secret: Name | None = None
+    routes_from: Literal["Same", "All"] = "All"
+
+
+class Gateway(Strict):
+    """+ address: a fixed IPv4 address of the load balancer, None lets Azure choose."""
+
+    name: Name
+    namespace: Name
+    listeners: Annotated[list[Listener], Field(min_length=1)]
+    address: Text | None = None
+    annotations: dict[str, str] = {}
+
+
+class Backend(Strict):
+    service: Name
+    port: Port
+    weight: int | None = None
+
+
+class Route(Strict):
+    """+ listener: the listener's name, None attaches to all of the Gateway. + gateway: "namespace/name"."""
+
+    name: Name
+    namespace: Name
+    gateway: Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")]
+    listener: Name | None = None
+    kind: Literal["HTTPRoute", "TCPRoute"] = "HTTPRoute"
+    hostnames: list[Text] = []
+    path: Text = "/"
+    backends: Annotated[list[Backend], Field(min_length=1)]
+
+
+class Proxy(Strict):
+    """The data plane of every Gateway of the class; durations look like "10s"."""
+
+    replicas: Annotated[int, Field(ge=1)] = 2
+    cpu: Text = "100m"
+    memory: Text = "256Mi"
+    min_drain: Text = "10s"
+    drain_timeout: Text = "60s"
+
+
+class Controller(Strict):
+    replicas: Annotated[int, Field(ge=1)] = 2
+    cpu: Text = "100m"
+    memory: Text = "256Mi"
+
+
+class Images(Strict):
+    """
+    References with the placeholders ``{version}`` (of Envoy Gateway) and ``{envoy}``, such as
+    "weu.azurecr.io/envoyproxy/gateway:v{version}"; None keeps what the release itself names.
+    """
+
+    envoy_gateway: Text | None = None
+    envoy: Text | None = None
+    ratelimit: Text | None = None
+
+
+class Probe(Strict):
+    """
+    How the run proves that traffic flows. + enabled: false only where the load balancer cannot be reached
+    from here. + timeout: seconds for all listeners of a cluster to answer.
+    """
+
+    enabled: bool = True
+    timeout: Annotated[int, Field(ge=1)] = 120
+
+
+class Cluster(Strict):
+    """One cluster's data after pyinfra merged --data, the host's own, its groups' and all's."""
+
+    ring: Annotated[int, Field(ge=0)]
+    envoy_gateway_version: Text
+    chart: Text = "oci://docker.io/envoyproxy/gateway-helm"
+    chart_plain_http: bool = False
+    lock: Text = "fleet.lock"
+    helm: Text = "helm"
+    release: Name = "eg"
+    namespace: Name = "envoy-gateway-system"
+    controller_name: Text = "gateway.envoyproxy.io/gatewayclass-controller"
+    watch_namespaces: list[Name] = []
+    deploy_type: Literal["ControllerNamespace", "GatewayNamespace"] = "ControllerNamespace"
+    gateway_class: Name = "envoy"
+    merge_gateways: bool = False
+    image_registry: Text | None = None
+    image_pull_secrets: list[Name] = []
+    images: Images = Images()
+    controller: Controller = Controller()
+    proxy: Proxy = Proxy()
+    gateways: list[Gateway] = []
+    routes: list[Route] = []
+    probe: Probe = Probe()
+    timeout: Annotated[int, Field(ge=1)] = 300
+    max_failed: int | Text | None = None
+    output: Literal["table", "lines", "json"] | None = None
+
+    @field_validator("envoy_gateway_version")
+    @classmethod
+    def _is_a_version(cls, value: str) -> str:
+        from tasks.plans.versions import parse
+
+        return str(parse(value))
+
+    @field_validator("routes")
+    @classmethod
+    def _known_gateways(cls, routes: list[Route], info: Any) -> list[Route]:
+        known = {f"{it.namespace}/{it.name}": it for it in info.data.get("gateways") or ()}
+        for route in routes:
+            gateway = known.get(route.gateway)
+            if gateway is None:
+                raise ValueError(f"route {route.name} names Gateway {route.gateway}, not in gateways")
+            if route.listener and route.listener not in {it.name for it in gateway.listeners}:
+                raise ValueError(
+                    f"route {route.name} names listener {route.listener}, not in {route.gateway}"
+                )
+        return routes
+
+    @field_validator("gateways")
+    @classmethod
+    def _complete_gateways(cls, gateways: list[Gateway]) -> list[Gateway]:
+        seen: set[str] = set()
+        for gateway in gateways:
+            title = f"{gateway.namespace}/{gateway.name}"
+            if title in seen:
+                raise ValueError(f"Gateway {title} is there twice")
+            seen.add(title)
+            names = [it.name for it in gateway.listeners]
+            if len(set(names)) < len(names):
+                raise ValueError(f"Gateway {title} has two listeners of one name")
+            for listener in gateway.listeners:
+                if listener.protocol == "HTTPS" and not listener.secret:
+                    raise ValueError(f"Gateway {title}: listener {listener.name} is HTTPS without secret")
+        return gateways
+
+
+def problems(name: str, data: Mapping[str, Any]) -> list[str]:
+    """
+    What is wrong with one cluster's data, a line each, such as "weu-1: ring: must be a whole number of at
+    least 0, not 'one'"; empty where nothing is.
+    """
+    try:
+        parsed(data)
+    except ValidationError as error:
+        return [f"{name}: {_line(it)}" for it in error.errors()]
+    return []
+
+
+def parsed(data: Mapping[str, Any]) -> Cluster:
+    """Raises pydantic's ValidationError; ``problems`` has said so before any cluster was connected to."""
+    own = {key: value for key, value in data.items() if not key.startswith(FOREIGN_PREFIXES)}
+    return Cluster.model_validate(own)
+
+
+def duplicates(clusters: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Two hosts that are one context of one kubeconfig, a line each."""
+    seen: dict[tuple[Any, Any], str] = {}
+    found = []
+    for name, data in clusters:
+        if "kube_context" not in data:
+            continue
+        key = (data["kube_context"], data.get("kube_config"))
+        if key in seen:
+            found.append(f"{name}: the same context as {seen[key]} ({key[0]}): remove one of them")
+        seen.setdefault(key, name)
+    return found
+
+
+def _line(error: Any) -> str:
+    where = ".".join(str(it) for it in error["loc"])
+    given = error.get("input")
+    match error["type"]:
+        case "extra_forbidden":
+            known = [*Cluster.model_fields] if len(error["loc"]) == 1 else []
+            near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "see docs/inventory.md for the keys"
+            return f"{where}: unknown key: {hint}"
+        case "missing":
+            return f"{where}: missing: set it beside the host or in group_data"
+        case "value_error":
+            return f"{where}: {error['ctx']['error']}"
+        case "string_pattern_mismatch":
+            return f"{where}: {given!r} is not a valid name here"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return f"{where}: must be a whole number, not {given!r}"
+        case "string_type":
+            return f"{where}: must be text in quotes, not {given!r}"
+    message = error["msg"].replace("Input should be", "must be").replace("Input", "it")
+    return f"{where}: {message[0].lower()}{message[1:]}, not {given!r}"

@@ -1,0 +1,82 @@
+"""Templates become objects: strict about undefined variables, and written down for whoever wants to read them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyinfra.api.exceptions import DeployError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+SAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+class TemplateRefused(DeployError):
+    """A template cannot be rendered for a cluster: nothing was touched."""
+
+
+def render(template: str, cluster: str, **values: Any) -> list[dict[str, Any]]:
+    """
+    The objects in one template, such as "gateway/gateway.yaml.j2", for one cluster.
+
+    The text also goes to ``rendered/<cluster>/<template without .j2>`` (with ``part`` among the values, the
+    file has its name): what was or would be applied. Templates hold no secret values.
+
+    Raises TemplateRefused, in one line.
+    """
+    import yaml
+    from jinja2 import TemplateError
+
+    try:
+        text = _environment().get_template(template).render(cluster=cluster, **values)
+    except TemplateError as error:
+        line = getattr(error, "lineno", None) or _line(error, template)
+        place = f"templates/{template}" + (f" line {line}" if line else "")
+        raise TemplateRefused(f"{cluster}: {place}: {error}: correct the template or the inventory") from error
+    _write(cluster, template, str(values.get("part", "")), text)
+    try:
+        documents = list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except yaml.YAMLError as error:
+        raise TemplateRefused(
+            f"{cluster}: templates/{template} is not YAML once rendered: {' '.join(str(error).split())}"
+        ) from error
+    return [it for it in documents if it]
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # YAML, and every value passes through tojson
+    )
+    return environment
+
+
+def _line(error: BaseException, template: str) -> int | None:
+    frame, line = error.__traceback__, None
+    while frame is not None:
+        if frame.tb_frame.f_code.co_filename.endswith(template):
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return line
+
+
+def _write(cluster: str, template: str, part: str, text: str) -> None:
+    path = Path("rendered") / SAFE.sub("_", cluster) / template.removesuffix(".j2")
+    if part:
+        path = path.with_name(f"{path.stem}-{SAFE.sub('_', part)}{path.suffix}")
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Act on a cluster: read, decide, yield what is to change, and nothing where nothing is."""

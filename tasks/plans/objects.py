@@ -1,0 +1,158 @@
+"""What is different between an object as we want it and as the cluster has it, without asking the server."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+MANAGER = "envoyfleet"
+SERVER_OWNED = (
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+
+
+def is_applied(wanted: Mapping[str, Any], live: Mapping[str, Any] | None) -> bool:
+    """
+    Whether server-side apply of ``wanted`` would change nothing: every field in it has that value in the
+    cluster, and everything that we own there is still in it (Kubernetes docs, Server-Side Apply: a field that
+    its last manager leaves out is removed). False may be wrong, for a value that the server normalises ("1" and
+    "1000m"); then a dry run decides. True is never wrong.
+    """
+    if live is None:
+        return False
+    owned = owned_fields(live)
+    if owned is None:
+        return False
+    return holds(live, wanted) and not any(True for _ in left_out(owned, wanted))
+
+
+def holds(live: Any, wanted: Any) -> bool:
+    """Whether ``live`` has everything that ``wanted`` says; lists must match item by item."""
+    if isinstance(wanted, Mapping):
+        return isinstance(live, Mapping) and all(
+            key in live and holds(live[key], value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return (
+            isinstance(live, list)
+            and len(live) == len(wanted)
+            and all(holds(a, b) for a, b in zip(live, wanted, strict=True))
+        )
+    return type(live) is type(wanted) and bool(live == wanted)
+
+
+def owned_fields(live: Mapping[str, Any], manager: str = MANAGER) -> Mapping[str, Any] | None:
+    """The ``fieldsV1`` tree of what ``manager`` applied, or None where it never applied this object."""
+    for entry in live["metadata"].get("managedFields") or ():
+        if (
+            entry.get("manager") == manager
+            and entry.get("operation") == "Apply"
+            and not entry.get("subresource")
+        ):
+            return dict(entry.get("fieldsV1") or {})
+    return None
+
+
+def left_out(owned: Mapping[str, Any], wanted: Any, at: str = "") -> Iterator[str]:
+    """
+    Paths that we own in the cluster and no longer want, such as ".spec.listeners[name=https]".
+    ``owned`` is a ``fieldsV1`` tree: "f:name" a field, 'k:{"name":"x"}' an item by key, 'v:"x"' an item by
+    value, "." the thing itself (Kubernetes API reference, FieldsV1).
+    """
+
+    for key, below in owned.items():
+        mark, _, text = key.partition(":")
+        if key == ".":
+            continue
+        if mark == "f":
+            if not isinstance(wanted, Mapping) or text not in wanted:
+                yield f"{at}.{text}"
+            elif below:
+                yield from left_out(below, wanted[text], f"{at}.{text}")
+        elif mark == "k":
+            keys = json.loads(text)
+            item = next((it for it in _items(wanted) if holds(it, keys)), None)
+            name = ",".join(f"{k}={v}" for k, v in keys.items())
+            if item is None and not _may_be_default(wanted, keys):
+                yield f"{at}[{name}]"
+            elif item is not None:
+                yield from left_out(below, item, f"{at}[{name}]")
+        elif mark == "v" and json.loads(text) not in _items(wanted):
+            yield f"{at}[{text}]"
+
+
+def _items(wanted: Any) -> Sequence[Any]:
+    return wanted if isinstance(wanted, list) else ()
+
+
+def _may_be_default(wanted: Any, keys: Mapping[str, Any]) -> bool:
+    """An item's key may hold a default that the manifest leaves out, such as protocol: TCP of a port."""
+    return any(
+        isinstance(it, Mapping) and all(it.get(k, v) == v for k, v in keys.items())
+        for it in _items(wanted)
+    )
+
+
+def diff(live: Mapping[str, Any] | None, planned: Mapping[str, Any]) -> list[str]:
+    """
+    The change as lines of a unified diff ("-  replicas: 1", "+  replicas: 2"), empty where there is none.
+    What the server owns is left out, and a Secret shows that a value differs, never the value.
+    """
+    import yaml
+
+    def text(thing: Mapping[str, Any] | None) -> list[str]:
+        return yaml.safe_dump(thing, sort_keys=True).splitlines() if thing else []
+
+    before, after = cleaned(live), cleaned(planned)
+    if planned.get("kind") == "Secret":
+        before, after = _masked(before, after)
+    lines = difflib.unified_diff(text(before), text(after), n=2, lineterm="")
+    return [line for line in lines if not line.startswith(("---", "+++"))]
+
+
+def cleaned(thing: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The object without what the server owns, its status and the last-applied annotation."""
+    if thing is None:
+        return None
+    meta = {k: v for k, v in thing.get("metadata", {}).items() if k not in SERVER_OWNED}
+    notes = dict(meta.get("annotations") or {})
+    notes.pop("kubectl.kubernetes.io/last-applied-configuration", None)
+    meta.pop("annotations", None)
+    if notes:
+        meta["annotations"] = notes
+    return {**{k: v for k, v in thing.items() if k != "status"}, "metadata": meta}
+
+
+def _masked(
+    before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    for field in ("data", "stringData"):
+        old, new = (before or {}).get(field) or {}, (after or {}).get(field) or {}
+        shown_old = {key: "***" if new.get(key) == old[key] else "*** (before)" for key in old}
+        shown_new = {key: "***" if old.get(key) == new[key] else "*** (after)" for key in new}
+        if before and old:
+            before[field] = shown_old
+        if after and new:
+            after[field] = shown_new
+    return before, after
+
+
+def conflicts(body: Mapping[str, Any]) -> list[str]:
+    """
+    What a 409 answer to server-side apply names, as "spec.replicas belongs to kubectl". ``body`` is a
+    Status with ``details.causes`` (Kubernetes docs, Server-Side Apply, Conflicts).
+    """
+    causes = (body.get("details") or {}).get("causes") or []
+    return [
+        f"{cause.get('field', '?').lstrip('.')} belongs to "
+        f"{str(cause.get('message', '?')).removeprefix('conflict with ')}"
+        for cause in causes
+        if cause.get("reason") == "FieldManagerConflict"
+    ]
