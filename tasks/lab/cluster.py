@@ -1,0 +1,139 @@
+"""Bringing up one cluster, and taking its processes down again."""
+
+import shutil
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from tasks.lab import catalogue, control_plane, manifests, network, node
+from tasks.lab.api import Api
+from tasks.lab.processes import (
+    Process,
+    create_group,
+    kill,
+    kill_group,
+    last_lines,
+    pids,
+    remove_group,
+    start,
+)
+from tasks.lab.progress import LabError, say, wait_for
+from tasks.lab.state import Cluster, Lab, faults
+
+READY_SECONDS = 120
+_one_import_at_a_time = threading.Lock()
+
+
+def processes(lab: Lab, cluster: Cluster) -> list[Process]:
+    """Every process of a cluster, in the order they are started."""
+    return [
+        node.containerd(lab, cluster),
+        control_plane.apiserver(lab, cluster),
+        control_plane.controller_manager(lab, cluster),
+        control_plane.scheduler(lab, cluster),
+        node.kubelet(lab, cluster),
+        node.proxy(lab, cluster),
+        node.coredns(lab, cluster),
+    ]
+
+
+def up(lab: Lab, cluster: Cluster) -> None:
+    """
+    Bring a cluster up, or whatever of it is missing; returns once its node is Ready and its images
+    are there.
+    """
+    network.create_node(lab, cluster)
+    control_plane.write_files(lab, cluster)
+    node.write_files(lab, cluster)
+    containerd, apiserver, *others = processes(lab, cluster)
+    create_group(node.pods_group(cluster))
+    start(containerd)
+    if "apiserver-killed" in faults(cluster):
+        say(f"{cluster.name}: fault apiserver-killed is on, so the API server is left dead")
+        return
+    start(apiserver)
+    with ThreadPoolExecutor(1) as pool:
+        images: Future[None] = pool.submit(import_images, lab, cluster)
+        api = Api(cluster)
+        wait_for(
+            f"{cluster.name}: API server",
+            lambda: alive(apiserver) and api.ready(),
+            READY_SECONDS,
+            f"see {apiserver.log}",
+        )
+        for process in others:
+            start(process)
+        manifests.apply(api, manifests.load("access.yaml"))
+        kubelet = node.kubelet(lab, cluster)
+        wait_for(
+            f"{cluster.name}: node Ready",
+            lambda: alive(kubelet) and api.node_ready(),
+            READY_SECONDS,
+            f"see {kubelet.log}",
+        )
+        images.result()
+
+
+def alive(process: Process) -> bool:
+    """
+    Whether a process that must run does; raises `LabError` with its last words where it ended.
+    """
+    if pids(process):
+        return True
+    raise LabError(
+        f"{process.scope}: {process.name} ended: {last_lines(process.log)} (see {process.log})"
+    )
+
+
+def import_images(lab: Lab, cluster: Cluster) -> None:
+    """Give the cluster's containerd the images of the lab that it does not have."""
+    containerd = node.containerd(lab, cluster)
+    wait_for(
+        f"{cluster.name}: containerd",
+        lambda: alive(containerd) and cluster.containerd_socket.exists(),
+        60,
+        f"see {containerd.log}",
+        every=0.05,
+    )
+    marks = cluster.root / "images"
+    marks.mkdir(exist_ok=True)
+    for name in catalogue.image_parts(lab.versions):
+        archive = lab.part(name) / "image.tar"
+        mark = marks / archive.parent.name
+        if not mark.exists():
+            import_image(lab, cluster, archive)
+            mark.touch()
+
+
+def import_image(lab: Lab, cluster: Cluster, archive: Path) -> None:
+    """Import one archive. Not several at once: they would only wait for the same disk."""
+    with _one_import_at_a_time:
+        node.ctr(lab, cluster, "images", "import", "--no-unpack", str(archive))
+
+
+def stop(lab: Lab, cluster: Cluster) -> None:
+    """End every process and container of a cluster."""
+    kill(list(reversed(processes(lab, cluster))), seconds=2)
+    left = kill_group(node.pods_group(cluster))
+    for process in processes(lab, cluster):
+        left += kill_group(process.group)
+    if left:
+        raise LabError(f"{cluster.name}: processes {left} do not end, even when killed")
+    remove_group(node.pods_group(cluster))
+
+
+def wipe(lab: Lab, cluster: Cluster) -> None:
+    """
+    Forget all that a stopped cluster holds, but who it is: addresses, certificates and tokens stay.
+    """
+    for path in network.mounts():
+        if path.startswith(f"{cluster.root}/"):
+            network.run("umount", "--lazy", path)
+    keep = {"pki", "users"}
+    for entry in cluster.root.iterdir():
+        if entry.name in keep:
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

@@ -1,0 +1,63 @@
+"""A lab as a whole: up, down, reset."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tasks.lab import (
+    catalogue,
+    certificates,
+    cluster,
+    control_plane,
+    debian,
+    network,
+    parts,
+    registry,
+    state,
+    teardown,
+    users,
+)
+from tasks.lab.processes import Process, start
+from tasks.lab.state import Lab
+
+
+def up(name: str, count: int, versions: tuple[str, ...] | None, leaving: float | None) -> Lab:
+    """
+    Bring a lab up to this many clusters; what runs is left alone. ``versions`` and ``leaving`` are
+    ``None`` where the command line does not say: what the lab has then stays.
+    """
+    with state.lock(f"lab-{name}"):
+        lab = state.load(name)
+        if lab is None:
+            teardown.down(name)
+            debian.install_missing()
+            with state.lock("addresses"):
+                lab = state.create(name)
+        wanted = versions or lab.versions or tuple(sorted(catalogue.ENVOY))
+        found = parts.find(catalogue.parts(wanted))
+        lab = state.change(
+            lab,
+            clusters=max(lab.clusters, count),
+            versions=wanted,
+            leaving_endpoints=lab.leaving_endpoints if leaving is None else leaving,
+            parts={part: str(path) for part, path in found.items()},
+        )
+        certificates.authority(lab.root)
+        certificates.issue(lab.root, "operator", lab.root, "admin", groups=("system:masters",))
+        network.create_bridge(lab)
+        start_shared(lab)
+        with ThreadPoolExecutor(max(1, lab.clusters)) as pool:
+            list(pool.map(lambda member: cluster.up(lab, member), lab.members()))
+        users.write_kubeconfigs(lab)
+    return lab
+
+
+def shared(lab: Lab) -> list[Process]:
+    """The processes all clusters of a lab share."""
+    return [control_plane.etcd(lab), registry.process(lab)]
+
+
+def start_shared(lab: Lab) -> None:
+    """Start what the clusters share, and put the charts into the registry."""
+    for process in shared(lab):
+        start(process)
+    registry.wait_until_up(lab)
+    registry.push_charts(lab)

@@ -1,0 +1,135 @@
+"""
+The network of a lab: a bridge on the host, and for each cluster a network namespace that is its
+node.
+
+The host routes a cluster's Pod, Service and load balancer ranges via its node, so that everything
+on this machine reaches them. Nothing is forwarded from a cluster to anywhere else: there is no way
+out, by construction.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tasks.lab.progress import LabError
+from tasks.lab.state import Cluster, Lab
+
+NAMESPACES = Path("/run/netns")
+# What several nodes on one machine would otherwise share, or leave behind: every cluster sees its
+# own.
+OWN_FOLDERS = (
+    "/run/containerd",
+    "/var/lib/cni",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+    "/var/log/pods",
+)
+
+
+def run(*command: str, text: str | None = None) -> str:
+    """The output of a command; raises `LabError` with its own words where it fails."""
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    if done.returncode != 0:
+        why = done.stderr.strip() or done.stdout.strip()
+        raise LabError(
+            f"`{' '.join(command)}` failed: {why.splitlines()[0] if why else 'silently'}"
+        )
+    return done.stdout
+
+
+def links() -> dict[str, str]:
+    """The interfaces of the host and their aliases, such as {"ef200": "envoyfleet/lab"}."""
+    return {
+        link["ifname"]: link.get("ifalias", "")
+        for link in json.loads(run("ip", "-json", "link", "show"))
+    }
+
+
+def create_bridge(lab: Lab) -> None:
+    """The lab's bridge, once. Its alias says whose it is, also when the lab's folder is lost."""
+    if lab.bridge in links():
+        return
+    # stp off and no forward delay: a port works at once
+    run("ip", "link", "add", lab.bridge, "type", "bridge", "forward_delay", "0")
+    run("ip", "link", "set", lab.bridge, "alias", f"envoyfleet/{lab.name}")
+    run("ip", "address", "add", f"{lab.gateway}/24", "dev", lab.bridge)
+    run("ip", "link", "set", lab.bridge, "up")
+
+
+def create_node(lab: Lab, cluster: Cluster) -> None:
+    """The cluster's namespaces, cable and routes, each where it is missing."""
+    if not (NAMESPACES / cluster.namespace).exists():
+        run("ip", "netns", "add", cluster.namespace)
+    if cluster.link not in links():
+        inside = ("-netns", cluster.namespace)
+        run(
+            "ip",
+            "link",
+            "add",
+            cluster.link,
+            "type",
+            "veth",
+            "peer",
+            "eth0",
+            "netns",
+            cluster.namespace,
+        )
+        run("ip", "link", "set", cluster.link, "alias", f"envoyfleet/{lab.name}")
+        run("ip", "link", "set", cluster.link, "master", lab.bridge, "up")
+        run("ip", *inside, "link", "set", "lo", "up")
+        run("ip", *inside, "link", "set", "eth0", "up")
+        run("ip", *inside, "address", "add", f"{cluster.node_address}/24", "dev", "eth0")
+        run("ip", *inside, "route", "add", "default", "via", lab.gateway)
+        # The address of a Pod that left is refused here instead of going round in circles with the
+        # host. Not so the other two ranges: the kernel looks for a route before a rule of
+        # kube-proxy or the load balancer can change the address.
+        run("ip", *inside, "route", "add", "unreachable", cluster.pod_range)
+        for setting in ("net.ipv4.ip_forward=1", "net.ipv4.conf.all.route_localnet=1"):
+            run("nsenter", f"--net={NAMESPACES / cluster.namespace}", "sysctl", "-qw", setting)
+    for ours in (cluster.pod_range, cluster.load_balancer_range, cluster.service_range):
+        run("ip", "route", "replace", ours, "via", cluster.node_address, "dev", lab.bridge)
+    if not is_mount(cluster.root / "mounts"):
+        create_mounts(cluster)
+
+
+def create_mounts(cluster: Cluster) -> None:
+    """
+    A mount namespace for the node, kept by a file. What containerd and the kubelet mount is gone
+    with it, and folders whose place cannot be set (device plugins, shim sockets, logs of Pods) are
+    the cluster's own.
+    """
+    # A mount namespace can only be kept on a mount that is private, which / need not be.
+    kept = cluster.root / "mounts"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    if not is_mount(cluster.root):
+        run("mount", "--bind", str(cluster.root), str(cluster.root))
+        run("mount", "--make-private", str(cluster.root))
+    kept.touch()
+    script = ["set -e"]
+    for folder in OWN_FOLDERS:
+        own = cluster.root / "own" / folder.strip("/").replace("/", "-")
+        own.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        script.append(f"mount --bind {own} {folder}")
+    # Volumes shared between Pods and the node need a shared mount; its peers are in this namespace
+    # only.
+    script.append("mount --make-rshared /")
+    run("unshare", f"--mount={kept}", "--propagation", "private", "sh", "-c", "\n".join(script))
+
+
+def is_mount(path: Path) -> bool:
+    """Whether something is mounted exactly here."""
+    return str(path) in mounts()
+
+
+def mounts() -> list[str]:
+    """Every mount point this process sees, in the order they were mounted."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line.split()[4].replace("\\040", " ") for line in lines]
+
+
+def namespaces(lab: str) -> list[str]:
+    """The network namespaces that belong to a lab."""
+    prefix = f"envoyfleet-{lab}-"
+    found = NAMESPACES.glob(f"{prefix}*")
+    return sorted(path.name for path in found if path.name.removeprefix(prefix).isdigit())
