@@ -6,21 +6,24 @@ The chart of a run: fetched once, held against fleet.lock before any cluster is 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from gevent.lock import RLock
 from pyinfra.api.exceptions import DeployError
 
-from tasks.plans import helm
+from tasks.plans import crds, helm
 
 DIGEST = re.compile(r"^Digest:\s*(sha256:[0-9a-f]{64})\s*$", re.MULTILINE)
 
@@ -60,18 +63,23 @@ class Chart:
     def crds(self) -> tuple[dict[str, Any], ...]:
         """
         The CustomResourceDefinitions of the chart and of its subchart ``crds`` (Envoy Gateway keeps them in the
-        chart's own crds/ up to 1.7 and in charts/crds since 1.8), in the order of their names.
+        chart's own crds/ up to 1.7 and in charts/crds since 1.8), ``plans.crds.marked``, in the order of their names.
+        Parsing 5 MB of YAML takes 2 s, so the result is kept beside the chart as JSON.
         """
-        import yaml
-
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        kept = cache_folder() / f"crds-{self.digest.removeprefix('sha256:')}.json"
+        with suppress(OSError, ValueError):
+            return tuple(json.loads(kept.read_bytes()))
         found = {}
         for name, data in self.files.items():
             if re.match(r"^(charts/crds/)?crds/.*\.yaml$", name) and b"CustomResourceDefinition" in data:
-                for document in yaml.load_all(data, loader):
+                for document in _yaml_all(data):
                     if document and document.get("kind") == "CustomResourceDefinition":
-                        found[document["metadata"]["name"]] = document
-        return tuple(found[name] for name in sorted(found))
+                        found[document["metadata"]["name"]] = crds.marked(document)
+        result = tuple(found[name] for name in sorted(found))
+        part = kept.with_suffix(f".{os.getpid()}")
+        part.write_text(json.dumps(result), encoding="utf-8")
+        part.replace(kept)
+        return result
 
 
 def locked(source: str, version: str, lock: Path, helm_binary: str, plain_http: bool) -> Chart:
@@ -103,6 +111,25 @@ def locked(source: str, version: str, lock: Path, helm_binary: str, plain_http: 
         chart.path.replace(cached)
         return Chart(name, version, wanted, cached)
     return chart
+
+
+_once: dict[tuple[str, str, Path], Chart | ChartRefused] = {}
+_lock = RLock()
+
+
+def once(source: str, version: str, lock: Path, helm_binary: str, plain_http: bool) -> Chart:
+    """``locked``, asked once a run for all clusters of one version; a refusal is remembered too."""
+    key = (source, version, lock)
+    with _lock:
+        if key not in _once:
+            try:
+                _once[key] = locked(source, version, lock, helm_binary, plain_http)
+            except ChartRefused as error:
+                _once[key] = error
+    found = _once[key]
+    if isinstance(found, ChartRefused):
+        raise found
+    return found
 
 
 def fetched(source: str, version: str, helm_binary: str, plain_http: bool = False) -> Chart:
@@ -200,6 +227,12 @@ def _yaml(data: bytes) -> Any:
         return yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
+
+
+def _yaml_all(data: bytes) -> list[Any]:
+    import yaml
+
+    return list(yaml.load_all(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 def main() -> None:

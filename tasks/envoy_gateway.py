@@ -1,0 +1,204 @@
+"""Envoy Gateway on one cluster: CRDs, controller, Gateways, proof; in this order, whatever the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyinfra import host, state
+from pyinfra.api.exceptions import DeployError
+
+from tasks import crds, gateways
+from tasks.facts.helm import HelmRecords, HelmRelease
+from tasks.facts.kube import KubeObject, KubeObjects
+from tasks.fleet import charts
+from tasks.fleet import run as fleet_run
+from tasks.fleet.charts import Chart
+from tasks.fleet.guard import Steps, fact, fleet_operation
+from tasks.fleet.inventory import Cluster
+from tasks.fleet.render import render
+from tasks.operations import helm
+from tasks.operations.kube import show, wait_until
+from tasks.plans import conditions, images, versions
+from tasks.plans import helm as releases
+
+#: The controller's leader election (Envoy Gateway 1.9 source, internal/provider/kubernetes/kubernetes.go).
+LEASE = "5b9825d2.gateway.envoyproxy.io"
+DEPLOYMENT = "envoy-gateway"
+
+#: By cluster: the record that was read last, and what it says.
+_read: dict[str, tuple[tuple[str, str], releases.Release | None]] = {}
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What the inventory wants of one cluster, complete before anything is touched."""
+
+    data: Cluster
+    chart: Chart
+    values: Mapping[str, Any]
+    objects: Sequence[Mapping[str, Any]]
+
+
+def install() -> None:
+    """Deploy code: Envoy Gateway where there is none; with the wanted release there, what differs is put right."""
+    _bring(upgrading=False)
+
+
+def upgrade() -> None:
+    """Deploy code: Envoy Gateway from the release that is there to the one that the inventory wants."""
+    _bring(upgrading=True)
+
+
+def _bring(upgrading: bool) -> None:
+    wanted = desired(host.name, fleet_run.cluster())
+    fit(name="Preflight", data=wanted.data, upgrading=upgrading)
+    crds.installed(name="CRDs", chart=wanted.chart)
+    controller(name="Controller", data=wanted.data, chart=wanted.chart, values=wanted.values)
+    gateways.applied(name="Gateways", manifests=wanted.objects)
+    gateways.serving(name="Traffic", data=wanted.data)
+
+
+def desired(name: str, data: Cluster) -> Desired:
+    """
+    Chart, values and objects of one cluster. Raises Refused, ChartRefused or TemplateRefused: called from deploy
+    code, each ends the run with exit 2 before any cluster is touched.
+    """
+    try:
+        wanted = images.wanted(data)
+    except ValueError as error:
+        raise fleet_run.Refused(f"{name}: {error}") from error
+    chart = charts.once(
+        data.chart, data.envoy_gateway_version, Path(data.lock), data.helm, data.chart_plain_http
+    )
+    documents = render(
+        "envoy-gateway/values.yaml.j2",
+        name,
+        version=data.envoy_gateway_version,
+        images=wanted,
+        image_registry=data.image_registry,
+        pull_secrets=[{"name": it} for it in data.image_pull_secrets],
+        controller=data.controller,
+        controller_name=data.controller_name,
+        deploy_type=data.deploy_type,
+        watch_namespaces=data.watch_namespaces,
+    )
+    return Desired(data, chart, documents[0], gateways.objects(name, data))
+
+
+@fleet_operation()
+def fit(data: Cluster, upgrading: bool) -> Steps:
+    """Stop where this cluster must not go to the wanted version. Reads only."""
+    yield from ()
+    release = newest_release(data)
+    installed = release.version if release else None
+    wanted = data.envoy_gateway_version
+    problem = versions.refusal(installed, wanted) or versions.kubernetes_problem(
+        wanted, host.connector.kubernetes_version
+    )
+    if release and not problem:
+        problem = releases.stuck(release)
+    if not problem and release is None and upgrading:
+        problem = "Envoy Gateway is not installed: deploys/install.py installs it"
+    if not problem and installed not in (None, wanted) and not upgrading:
+        problem = f"Envoy Gateway {installed} is installed: go to {wanted} with deploys/upgrade.py"
+    if not problem and installed is None:
+        problem = _other_installation(data)
+    if problem:
+        raise DeployError(problem)
+    change = wanted if installed in (None, wanted) else f"{installed} → {wanted}"
+    fleet_run.note(host, "Envoy Gateway", change)
+
+
+def newest_release(data: Cluster) -> releases.Release | None:
+    """
+    The newest revision of the inventory's release, or None where it was never installed. One request, and one more
+    (1 MB) where that revision was not read before in this run: a record changes under its resourceVersion alone.
+    """
+    records = fact(HelmRecords, release=data.release, namespace=data.namespace)
+    newest = releases.newest(records)
+    if newest is None:
+        return None
+    name, stamp = newest["metadata"]["name"], newest["metadata"]["resourceVersion"]
+    kept = _read.get(host.name)
+    if kept is None or kept[0] != (name, stamp):
+        release = fact(HelmRelease, record=name, namespace=data.namespace)
+        kept = _read[host.name] = ((name, stamp), release)
+    return kept[1]
+
+
+def _other_installation(data: Cluster) -> str | None:
+    """A controller Deployment in our namespace that our release did not make would be fought over."""
+    found = fact(
+        KubeObject,
+        api_version="apps/v1",
+        kind="Deployment",
+        resource=DEPLOYMENT,
+        namespace=data.namespace,
+    )
+    if found is None:
+        return None
+    labels = found["metadata"].get("labels") or {}
+    other = labels.get("app.kubernetes.io/instance", "unknown")
+    return (
+        f"Deployment {data.namespace}/{DEPLOYMENT} belongs to release {other}, not to {data.release}: "
+        "set release and namespace in the inventory to what is installed"
+    )
+
+
+@fleet_operation()
+def controller(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
+    """
+    Bring the controller to ``chart`` and ``values`` with Helm, then wait until the wanted version not only runs
+    but leads: the old leader keeps its Lease for 15 s, and proxies change only after that.
+    """
+    release = newest_release(data)
+    if release and release.holds(chart.version, chart.content, values):
+        host.noop(f"{data.release} {chart.version} is installed")
+    else:
+        done = "upgrade" if release else "install"
+        show(f"Will {done} release {data.namespace}/{data.release} to {chart.version}", [])
+        yield from helm.upgrade._inner(
+            release=data.release,
+            chart=chart,
+            values=values,
+            namespace=data.namespace,
+            binary=data.helm,
+            timeout=data.timeout,
+        )
+    if state.is_executing:
+        wait_until(lambda: controller_behind(data), data.timeout)
+
+
+def controller_behind(data: Cluster) -> list[str]:
+    """What the controller still lacks: the wanted image everywhere, all Pods available, and the Lease."""
+    deployment = fact(
+        KubeObject,
+        api_version="apps/v1",
+        kind="Deployment",
+        resource=DEPLOYMENT,
+        namespace=data.namespace,
+    )
+    if deployment is None:
+        return [f"Deployment {data.namespace}/{DEPLOYMENT} does not exist"]
+    lines = conditions.rolled_out(deployment, images.wanted(data).envoy_gateway, DEPLOYMENT)
+    if lines:
+        return lines
+    pods = fact(
+        KubeObjects,
+        api_version="v1",
+        kind="Pod",
+        namespace=data.namespace,
+        labels="control-plane=envoy-gateway,app.kubernetes.io/name=gateway-helm",
+    )
+    lease = fact(
+        KubeObject,
+        api_version="coordination.k8s.io/v1",
+        kind="Lease",
+        resource=LEASE,
+        namespace=data.namespace,
+    )
+    running = [it for it in pods if not it["metadata"].get("deletionTimestamp")]
+    return conditions.leads(lease, running)
