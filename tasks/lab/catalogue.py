@@ -149,8 +149,8 @@ def _gateway(version: str, go: tuple[Part, ...]) -> list[Part]:
 def _image(image: Image, part: Part) -> Part:
     return Part(
         name=f"image-{part.name}",
-        files=("image.tar",),
-        make=images.archive(image),
+        files=("index.json", "oci-layout", "blobs"),
+        make=images.layout(image),
         how=f"writing image {image.reference} (1 s)",
         pins=(repr(image),),
         sources=(Path(images.__file__),),

@@ -1,5 +1,5 @@
 """
-Container images of our own making: OCI archives around real binaries, the same bytes wherever the
+Container images of our own making: OCI layouts around real binaries, the same bytes wherever the
 binaries are the same.
 """
 
@@ -8,7 +8,7 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,15 +33,15 @@ class Image:
     libraries: bool = False
 
 
-def archive(image: Image) -> Callable[[Path, Needs], None]:
-    """Makes a part that is ``image.tar``."""
+def layout(image: Image) -> Callable[[Path, Needs], None]:
+    """Makes a part that is the image as an OCI layout, a folder of blobs and an index."""
 
     def make(target: Path, needs: Needs) -> None:
         binary = needs[image.part] / image.file
         files = {image.program: binary}
         if image.libraries:
             files |= {str(library): library for library in libraries(binary)}
-        write(target / "image.tar", image, layer(files))
+        write(target, image, layer(files))
 
     return make
 
@@ -78,9 +78,7 @@ def layer(files: Mapping[str, Path]) -> bytes:
 
 
 def write(target: Path, image: Image, content: bytes) -> None:
-    """
-    The archive that ``ctr images import`` reads: index, manifest, configuration and one layer.
-    """
+    """The OCI layout of an image in this folder: index, manifest, configuration and one layer."""
     blobs: dict[str, bytes] = {}
     configuration = {
         "architecture": "amd64",
@@ -106,18 +104,12 @@ def write(target: Path, image: Image, content: bytes) -> None:
         "org.opencontainers.image.ref.name": image.reference.rpartition(":")[2],
     }
     index = {"schemaVersion": 2, "manifests": [{**entry, "annotations": names}]}
-    files = {"oci-layout": _json({"imageLayoutVersion": "1.0.0"}), "index.json": _json(index)}
-    files |= {f"blobs/sha256/{digest}": body for digest, body in blobs.items()}
-    pack(target, sorted(files.items()))
-
-
-def pack(target: Path, files: Sequence[tuple[str, bytes]]) -> None:
-    """A tar file with these files and nothing in it that depends on when or by whom it was made."""
-    with tarfile.open(target, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for name, body in files:
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(body), 0o644
-            tar.addfile(entry, io.BytesIO(body))
+    (target / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
+    (target / "index.json").write_bytes(_json(index))
+    folder = target / "blobs" / "sha256"
+    folder.mkdir(parents=True)
+    for digest, body in blobs.items():
+        (folder / digest).write_bytes(body)
 
 
 def _blob(blobs: dict[str, bytes], kind: str, body: bytes) -> dict[str, str | int]:

@@ -10,6 +10,7 @@ out, by construction.
 import json
 import subprocess
 from pathlib import Path
+from typing import IO
 
 from tasks.lab.progress import LabError
 from tasks.lab.state import Cluster, Lab
@@ -26,9 +27,13 @@ OWN_FOLDERS = (
 )
 
 
-def run(*command: str, text: str | None = None) -> str:
+def run(*command: str, text: str | None = None, stdin: IO[bytes] | None = None) -> str:
     """The output of a command; raises `LabError` with its own words where it fails."""
-    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    done = (
+        subprocess.run(command, input=text, capture_output=True, text=True)
+        if stdin is None
+        else subprocess.run(command, stdin=stdin, capture_output=True, text=True)
+    )
     if done.returncode != 0:
         why = done.stderr.strip() or done.stdout.strip()
         raise LabError(

@@ -3,6 +3,7 @@ The one node of a cluster: containerd, kubelet, kube-proxy and CoreDNS, with the
 """
 
 import json
+from typing import IO
 
 from tasks.lab import users
 from tasks.lab.catalogue import NAMES
@@ -193,8 +194,8 @@ def coredns(lab: Lab, cluster: Cluster) -> Process:
     return Process(lab.name, cluster.name, "coredns", command, cluster, {"GOGC": "50"})
 
 
-def ctr(lab: Lab, cluster: Cluster, *arguments: str) -> str:
+def ctr(lab: Lab, cluster: Cluster, *arguments: str, stdin: IO[bytes] | None = None) -> str:
     """The output of containerd's own client, in the namespace of Kubernetes."""
     client = str(lab.part("containerd") / "ctr")
     base = [client, "--address", str(cluster.containerd_socket), "--namespace", "k8s.io"]
-    return run(*enter(cluster), *base, *arguments)
+    return run(*enter(cluster), *base, *arguments, stdin=stdin)

@@ -24,7 +24,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart in the registry: ``ref`` is what helm calls it, ``digest`` the hash of its manifest."""
+    """A chart in the registry: ``ref`` is what helm calls it, ``digest`` its manifest's hash."""
 
     name: str
     version: str
