@@ -1,5 +1,6 @@
 """
-Whether a run could begin: helm, kubelogin, contexts, the lock, and the permissions on every cluster. Reads only.
+Whether a run could begin: helm, kubelogin, contexts, the lock, and the permissions on every
+cluster. Reads only.
 
     pyinfra inventory/prod.py deploys/doctor.py
 """

@@ -1,5 +1,6 @@
 """
-Install Envoy Gateway on every cluster of an inventory: CRDs, controller, Gateways, and requests that prove it.
+Install Envoy Gateway on every cluster of an inventory: CRDs, controller, Gateways, and requests
+that prove it.
 
     pyinfra inventory/prod.py deploys/install.py --dry --diff
 """

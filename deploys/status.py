@@ -1,5 +1,6 @@
 """
-One table of the fleet: releases with end of life and known CVEs, CRDs, Gateways, addresses. Reads only, exit 3 on findings.
+One table of the fleet: releases with end of life and known CVEs, CRDs, Gateways, addresses. Reads
+only, exit 3 on findings.
 
     pyinfra inventory/prod.py deploys/status.py
 """

@@ -1,5 +1,6 @@
 """
-The embedded lab as a fleet: ``python -m tasks.lab up 3`` makes it. ``ENVOYFLEET_LAB`` names another lab.
+The embedded lab as a fleet: ``python -m tasks.lab up 3`` makes it. ``ENVOYFLEET_LAB`` names
+another lab.
 
 Two rings: lab-1 goes first, the others follow when it is done.
 """
@@ -10,7 +11,13 @@ from tasks.lab import describe
 
 _lab = describe(os.environ.get("ENVOYFLEET_LAB", "lab"))
 
-_tls = {"name": "https", "port": 443, "protocol": "HTTPS", "hostname": "*.lab.test", "secret": "lab-tls"}
+_tls = {
+    "name": "https",
+    "port": 443,
+    "protocol": "HTTPS",
+    "hostname": "*.lab.test",
+    "secret": "lab-tls",
+}
 _shared = {
     "kube_config": _lab["kubeconfig"],
     "envoy_gateway_version": "1.9.1",

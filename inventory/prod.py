@@ -2,8 +2,9 @@
 An AKS fleet to start from: copy it, keep what fits. docs/inventory.md says what every key means.
 
 Contexts come from ``az aks get-credentials --resource-group RG --name weu-1 --context weu-1`` and
-``kubelogin convert-kubeconfig``; any other cluster in a kubeconfig (kind, k3d) works the same. What all clusters of
-a group share stands in inventory/group_data/<group>.py; what stands beside a cluster wins.
+``kubelogin convert-kubeconfig``; any other cluster in a kubeconfig (kind, k3d) works the same.
+What all clusters of a group share stands in inventory/group_data/<group>.py; what stands beside a
+cluster wins.
 
     pyinfra inventory/prod.py deploys/doctor.py
     pyinfra inventory/prod.py deploys/install.py --dry --diff
@@ -27,7 +28,8 @@ production = [
                 {
                     "name": "public",
                     "namespace": "edge",
-                    # A static public IP that exists in the node resource group, through the Service annotation.
+                    # A static public IP that exists in the node resource group, through the
+                    # Service annotation.
                     "address": "20.103.0.10",
                     "annotations": {},
                     "listeners": [
@@ -37,7 +39,8 @@ production = [
                             "port": 443,
                             "protocol": "HTTPS",
                             "hostname": "*.example.com",
-                            # A Secret of type kubernetes.io/tls in the Gateway's namespace; cert-manager or you make it.
+                            # A Secret of type kubernetes.io/tls in the Gateway's namespace;
+                            # cert-manager or you make it.
                             "secret": "example-com-tls",
                             "routes_from": "All",
                         },

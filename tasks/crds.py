@@ -1,4 +1,6 @@
-"""The CustomResourceDefinitions of the Gateway API and of Envoy Gateway: always first, only forward."""
+"""
+The CustomResourceDefinitions of the Gateway API and of Envoy Gateway: always first, only forward.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,12 @@ API, KIND = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
 @fleet_operation()
 def installed(chart: Chart, timeout: int = 120) -> Steps:
     """
-    Bring the CRDs to those of ``chart``, by server-side apply (the EnvoyProxy CRD does not fit the annotation
-    of ``kubectl apply``), and wait until the API server serves them. Helm never updates them, and a controller
-    that meets older ones drops TCPRoutes in silence or crashes.
+    Bring the CRDs to those of ``chart``, by server-side apply (the EnvoyProxy CRD does not fit the
+    annotation of ``kubectl apply``), and wait until the API server serves them. Helm never updates
+    them, and a controller that meets older ones drops TCPRoutes in silence or crashes.
 
-    All changed CRDs pass a dry run before the first is written: a refused one would leave a mixed bundle.
+    All changed CRDs pass a dry run before the first is written: a refused one would leave a mixed
+    bundle.
     """
     live = fact(KubeObjects, api_version=API, kind=KIND, metadata_only=True)
     changed = crds.changed(chart.crds, live)
@@ -31,7 +34,8 @@ def installed(chart: Chart, timeout: int = 120) -> Steps:
     older = crds.downgrades(changed, live)
     if older:
         raise DeployError(
-            f"CRDs never go back: {'; '.join(older[:2])}: keep them, older controllers work with newer CRDs"
+            f"CRDs never go back: {'; '.join(older[:2])}: keep them, older controllers work with "
+            "newer CRDs"
         )
     known = {it["metadata"]["name"] for it in live}
     manifests = []
@@ -47,5 +51,6 @@ def installed(chart: Chart, timeout: int = 120) -> Steps:
         yield apply_command(manifest, force=True)
     if state.is_executing:
         wait_until(
-            lambda: crds.not_established(names, fact(KubeObjects, api_version=API, kind=KIND)), timeout
+            lambda: crds.not_established(names, fact(KubeObjects, api_version=API, kind=KIND)),
+            timeout,
         )

@@ -1,4 +1,6 @@
-"""Envoy Gateway on one cluster: CRDs, controller, Gateways, proof; in this order, whatever the start."""
+"""
+Envoy Gateway on one cluster: CRDs, controller, Gateways, proof; in this order, whatever the start.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from tasks.operations.kube import show, wait_until
 from tasks.plans import conditions, images, versions
 from tasks.plans import helm as releases
 
-#: The controller's leader election (Envoy Gateway 1.9 source, internal/provider/kubernetes/kubernetes.go).
+#: The controller's leader election (Envoy Gateway 1.9 source,
+#: internal/provider/kubernetes/kubernetes.go).
 LEASE = "5b9825d2.gateway.envoyproxy.io"
 DEPLOYMENT = "envoy-gateway"
 
@@ -43,12 +46,17 @@ class Desired:
 
 
 def install() -> None:
-    """Deploy code: Envoy Gateway where there is none; with the wanted release there, what differs is put right."""
+    """
+    Deploy code: Envoy Gateway where there is none; with the wanted release there, what differs is
+    put right.
+    """
     _bring(upgrading=False)
 
 
 def upgrade() -> None:
-    """Deploy code: Envoy Gateway from the release that is there to the one that the inventory wants."""
+    """
+    Deploy code: Envoy Gateway from the release that is there to the one that the inventory wants.
+    """
     _bring(upgrading=True)
 
 
@@ -63,8 +71,8 @@ def _bring(upgrading: bool) -> None:
 
 def desired(name: str, data: Cluster) -> Desired:
     """
-    Chart, values and objects of one cluster. Raises Refused, ChartRefused or TemplateRefused: called from deploy
-    code, each ends the run with exit 2 before any cluster is touched.
+    Chart, values and objects of one cluster. Raises Refused, ChartRefused or TemplateRefused:
+    called from deploy code, each ends the run with exit 2 before any cluster is touched.
     """
     try:
         wanted = images.wanted(data)
@@ -114,8 +122,9 @@ def fit(data: Cluster, upgrading: bool) -> Steps:
 
 def newest_release(data: Cluster) -> releases.Release | None:
     """
-    The newest revision of the inventory's release, or None where it was never installed. One request, and one more
-    (1 MB) where that revision was not read before in this run: a record changes under its resourceVersion alone.
+    The newest revision of the inventory's release, or None where it was never installed. One
+    request, and one more (1 MB) where that revision was not read before in this run: a record
+    changes under its resourceVersion alone.
     """
     records = fact(HelmRecords, release=data.release, namespace=data.namespace)
     newest = releases.newest(records)
@@ -130,7 +139,9 @@ def newest_release(data: Cluster) -> releases.Release | None:
 
 
 def _other_installation(data: Cluster) -> str | None:
-    """A controller Deployment in our namespace that our release did not make would be fought over."""
+    """
+    A controller Deployment in our namespace that our release did not make would be fought over.
+    """
     found = fact(
         KubeObject,
         api_version="apps/v1",
@@ -143,16 +154,17 @@ def _other_installation(data: Cluster) -> str | None:
     labels = found["metadata"].get("labels") or {}
     other = labels.get("app.kubernetes.io/instance", "unknown")
     return (
-        f"Deployment {data.namespace}/{DEPLOYMENT} belongs to release {other}, not to {data.release}: "
-        "set release and namespace in the inventory to what is installed"
+        f"Deployment {data.namespace}/{DEPLOYMENT} belongs to release {other}, not to "
+        f"{data.release}: set release and namespace in the inventory to what is installed"
     )
 
 
 @fleet_operation()
 def controller(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
     """
-    Bring the controller to ``chart`` and ``values`` with Helm, then wait until the wanted version not only runs
-    but leads: the old leader keeps its Lease for 15 s, and proxies change only after that.
+    Bring the controller to ``chart`` and ``values`` with Helm, then wait until the wanted version
+    not only runs but leads: the old leader keeps its Lease for 15 s, and proxies change only after
+    that.
     """
     release = newest_release(data)
     if release and release.holds(chart.version, chart.content, values):
@@ -173,7 +185,9 @@ def controller(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
 
 
 def controller_behind(data: Cluster) -> list[str]:
-    """What the controller still lacks: the wanted image everywhere, all Pods available, and the Lease."""
+    """
+    What the controller still lacks: the wanted image everywhere, all Pods available, and the Lease.
+    """
     deployment = fact(
         KubeObject,
         api_version="apps/v1",

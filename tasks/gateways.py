@@ -23,8 +23,8 @@ AZURE_IPV4 = "service.beta.kubernetes.io/azure-load-balancer-ipv4"
 
 def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
     """
-    Everything the inventory wants of one cluster, rendered: namespaces, class, EnvoyProxy, Gateways, their
-    policies and routes. Pure but for the copy in rendered/. Raises TemplateRefused.
+    Everything the inventory wants of one cluster, rendered: namespaces, class, EnvoyProxy,
+    Gateways, their policies and routes. Pure but for the copy in rendered/. Raises TemplateRefused.
     """
     wanted = images.wanted(data)
     about: dict[str, Any] = {
@@ -72,17 +72,22 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
 
 @fleet_operation()
 def applied(manifests: Sequence[Object]) -> Steps:
-    """Server-side apply of what ``objects`` rendered; a field that another manager owns stops the cluster."""
+    """
+    Server-side apply of what ``objects`` rendered; a field that another manager owns stops the
+    cluster.
+    """
     yield from apply_steps(manifests)
 
 
 @fleet_operation()
 def serving(data: Cluster) -> Steps:
     """
-    Wait until every Gateway of our controller is Programmed for its newest generation, every proxy runs the
-    wanted image with nothing older left, and every listener answers a real request. Changes nothing.
+    Wait until every Gateway of our controller is Programmed for its newest generation, every proxy
+    runs the wanted image with nothing older left, and every listener answers a real request.
+    Changes nothing.
 
-    Helm reports success half a minute before the first proxy is replaced, with all conditions green.
+    Helm reports success half a minute before the first proxy is replaced, with all conditions
+    green.
     """
     yield from ()
     if not state.is_executing:
@@ -125,7 +130,10 @@ def serving(data: Cluster) -> Steps:
 
 
 def ours(data: Cluster) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The GatewayClasses of our controller, and the Gateways of these classes; other controllers' are left alone."""
+    """
+    The GatewayClasses of our controller, and the Gateways of these classes; other controllers' are
+    left alone.
+    """
     classes = [
         it
         for it in _listed(GATEWAY_API, "GatewayClass")
@@ -145,15 +153,19 @@ def proxies_behind(
     gateways: Sequence[Object], classes: Sequence[Object], data: Cluster, wanted: images.Images
 ) -> list[str]:
     """
-    What the generated proxies still lack, found by labels: each Gateway's own (also in its own namespace, deploy type
-    GatewayNamespace), or one of the class for merged Gateways (Envoy Gateway 1.9 source, infrastructure/kubernetes/proxy).
+    What the generated proxies still lack, found by labels: each Gateway's own (also in its own
+    namespace, deploy type GatewayNamespace), or one of the class for merged Gateways (Envoy
+    Gateway 1.9 source, infrastructure/kubernetes/proxy).
     """
     labels = "app.kubernetes.io/managed-by=envoy-gateway,app.kubernetes.io/component=proxy"
     owned = {(it["metadata"]["namespace"], it["metadata"]["name"]): it for it in gateways}
     names = {it["metadata"]["name"] for it in classes}
     lines: list[str] = []
     served: set[Any] = set()
-    for kind in ("Deployment", "DaemonSet"):  # the second only where the first leaves a Gateway without proxies
+    for kind in (
+        "Deployment",
+        "DaemonSet",
+    ):  # the second only where the first leaves a Gateway without proxies
         if kind == "Deployment" or _unserved(owned, served):
             workloads = fact(KubeObjects, api_version="apps/v1", kind=kind, labels=labels)
             lines += _behind(workloads, owned, names, served, data, wanted)
@@ -177,7 +189,10 @@ def _behind(
     data: Cluster,
     wanted: images.Images,
 ) -> list[str]:
-    """``proxies_behind`` for some workloads; adds to ``served`` the Gateways and classes that they serve."""
+    """
+    ``proxies_behind`` for some workloads; adds to ``served`` the Gateways and classes that they
+    serve.
+    """
     lines: list[str] = []
     for workload in workloads:
         label = workload["metadata"]["labels"].get
@@ -190,7 +205,9 @@ def _behind(
             continue
         served.add(merged if merged in names else key)
         gateway_class = merged if merged in names else owned[key]["spec"]["gatewayClassName"]
-        custom = key in owned and (owned[key]["spec"].get("infrastructure") or {}).get("parametersRef")
+        custom = key in owned and (owned[key]["spec"].get("infrastructure") or {}).get(
+            "parametersRef"
+        )
         image = wanted.envoy if gateway_class == data.gateway_class and not custom else None
         lines += conditions.rolled_out(workload, image, "envoy")
         lines += conditions.rolled_out(workload, wanted.envoy_gateway, "shutdown-manager")

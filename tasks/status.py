@@ -1,4 +1,7 @@
-"""The state of the fleet, read in one look: what runs where, until when it is supported, and whether it serves."""
+"""
+The state of the fleet, read in one look: what runs where, until when it is supported, and whether
+it serves.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,37 @@ from typing import Any
 from pyinfra import host
 
 from tasks import envoy_gateway, gateways
-from tasks.checks import crds as crd_checks
-from tasks.checks import versions as version_checks
-from tasks.facts.kube import KubeObject, KubeObjects
+from tasks.checks.crds import crd_findings
+from tasks.checks.findings import as_json
+from tasks.checks.gateways import gateway_findings
+from tasks.checks.versions import Installed, version_findings
+from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
-from tasks.fleet.tables import print_table
+from tasks.fleet.tables import print_findings, print_table
 from tasks.plans import conditions, crds, versions
 
 SCHEMA = "envoyfleet.status/1"
-COLUMNS = ("cluster", "ring", "kubernetes", "Envoy Gateway", "supported", "CRDs", "Gateways", "addresses")
+API = "apiextensions.k8s.io/v1"
+COLUMNS = (
+    "cluster",
+    "ring",
+    "kubernetes",
+    "Envoy Gateway",
+    "supported",
+    "CRDs",
+    "Gateways",
+    "addresses",
+)
 
 _rows: dict[str, dict[str, Any]] = {}
 
 
 def of_the_fleet() -> None:
-    """Deploy code: read every cluster, print one table at the end, exit 3 where something is wrong."""
+    """
+    Deploy code: read every cluster, print one table at the end, exit 3 where something is wrong.
+    """
     run = fleet_run.audit()
     run.finish_audit = _print
     read(name="Status", data=fleet_run.cluster())
@@ -38,7 +55,7 @@ def read(data: Cluster) -> Steps:
     today = fleet_run.now().date()
     kubernetes = host.connector.kubernetes_version
     release = envoy_gateway.newest_release(data)
-    live = fact(KubeObjects, api_version=crds_api(), kind="CustomResourceDefinition", metadata_only=True)
+    live = fact(KubeObjects, api_version=API, kind="CustomResourceDefinition", metadata_only=True)
     bundle, channel = crds.bundle(live)
     row: dict[str, Any] = {
         "ring": data.ring,
@@ -55,42 +72,32 @@ def read(data: Cluster) -> Steps:
     _rows[host.name] = row
     if release is None:
         return
-    found = version_checks.findings(host.name, release.version, kubernetes, image_version(data), today)
     classes, own = gateways.ours(data) if bundle else ([], [])
     for gateway in own:
-        problems = conditions.gateway(gateway)
         meta = gateway["metadata"]
         row["gateways"].append(
             {
                 "name": f"{meta['namespace']}/{meta['name']}",
-                "addresses": [it["value"] for it in gateway.get("status", {}).get("addresses") or ()],
-                "problems": problems,
+                "addresses": [
+                    it["value"] for it in gateway.get("status", {}).get("addresses") or ()
+                ],
+                "problems": conditions.gateway(gateway),
             }
         )
-    for it in classes:
-        row.setdefault("problems", []).extend(conditions.gateway_class(it))
-    fleet_run.current().findings += found
-    fleet_run.current().findings += crd_checks.findings(host.name, live, release.version)
+    installed = Installed(release.chart_version, image_version(data), kubernetes)
+    served = fact(ServedVersions)
     fleet_run.current().findings += [
-        gateway_finding(host.name, line) for it in row["gateways"] for line in it["problems"]
+        *version_findings(host.name, installed, today),
+        *crd_findings(host.name, live, release.version, served=served),
+        *gateway_findings(host.name, classes, own),
     ]
 
 
-def crds_api() -> str:
-    return "apiextensions.k8s.io/v1"
-
-
-def gateway_finding(cluster: str, line: str) -> Any:
-    from tasks.checks.findings import Finding
-
-    where, _, what = line.partition(": ")
-    return Finding(
-        "GW201", "error", f"{cluster}: {where}", what, "read the condition's message; docs/findings.md#gw201"
-    )
-
-
 def image_version(data: Cluster) -> str | None:
-    """The version in the controller's image tag, such as "1.9.1", or None where there is no controller."""
+    """
+    The version in the controller's image tag, such as "1.9.1", or None where there is no
+    controller.
+    """
     deployment = fact(
         KubeObject,
         api_version="apps/v1",
@@ -105,37 +112,37 @@ def image_version(data: Cluster) -> str | None:
 
 
 def _print(results: list[Any]) -> None:
-    from tasks.fleet.tables import print_findings
-
     run = fleet_run.current()
     output = next((it.output for it in run.clusters.values() if it.output), None)
     for result in results:
-        _rows.setdefault(result.name, {"ring": result.ring, "unreachable": result.why or "not read"})
+        _rows.setdefault(
+            result.name, {"ring": result.ring, "unreachable": result.why or "not read"}
+        )
     if output == "json":
         document = {
             "schema": SCHEMA,
             "clusters": [{"name": name, **_rows[name]} for name in sorted(_rows)],
-            "findings": [vars_of(it) for it in run.findings],
+            "findings": as_json(run.findings)["findings"],
         }
         print(json.dumps(document, indent=2))
         return
-    rows = [_line(name, _rows[name]) for name in sorted(_rows, key=lambda it: (_rows[it]["ring"], it))]
+    rows = [
+        _line(name, _rows[name]) for name in sorted(_rows, key=lambda it: (_rows[it]["ring"], it))
+    ]
     print_table(COLUMNS, rows, output=output)
     if run.findings:
         print_findings(run.findings, output)
-
-
-def vars_of(finding: Any) -> dict[str, str]:
-    from dataclasses import asdict
-
-    return asdict(finding)
 
 
 def _line(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     if "unreachable" in row:
         return (name, str(row["ring"]), "-", f"not read: {row['unreachable']}", "", "", "", "")
     bad = sum(bool(it["problems"]) for it in row["gateways"])
-    serving = f"{len(row['gateways']) - bad} of {len(row['gateways'])} serve" if row["gateways"] else "none"
+    serving = (
+        f"{len(row['gateways']) - bad} of {len(row['gateways'])} serve"
+        if row["gateways"]
+        else "none"
+    )
     version = row["envoy_gateway"] or "not installed"
     if row["release_status"] not in (None, "deployed"):
         version += f" ({row['release_status']})"

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from typing_extensions import override
-
 from pyinfra.api.command import StringCommand
+from typing_extensions import override
 
 APPLY = "application/apply-patch+yaml"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ class KubeCommand(StringCommand):
         accept: str | None = None,
         ok: Collection[int] = (),
     ) -> None:
-        self.call = Call(
-            method, path, dict(query or {}), body, content_type, accept, frozenset(ok)
-        )
+        self.call = Call(method, path, dict(query or {}), body, content_type, accept, frozenset(ok))
         text = "&".join(f"{key}={value}" for key, value in self.call.query.items())
         super().__init__("kube", method, path + (f"?{text}" if text else ""))
 

@@ -1,8 +1,8 @@
 """
 ``@kube/<context>``: one context of a kubeconfig is one pyinfra host, called as the context is.
 
-The single funnel of a run: a ``KubeCommand`` becomes one HTTP request in this process, anything else
-(helm) runs here with a private kubeconfig that knows this one cluster and nothing else.
+The single funnel of a run: a ``KubeCommand`` becomes one HTTP request in this process, anything
+else (helm) runs here with a private kubeconfig that knows this one cluster and nothing else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError, InventoryError
@@ -40,13 +40,17 @@ class KubeData(TypedDict, total=False):
 
 
 class KubeConnector(BaseConnector):
-    """Inventory entries look like ``("@kube/weu-1", {"ring": 1})``; data keys as in ``KubeData``."""
+    """
+    Inventory entries look like ``("@kube/weu-1", {"ring": 1})``; data keys as in ``KubeData``.
+    """
 
     handles_execution = True
     data_cls = KubeData
-    data_meta = {
+    data_meta: ClassVar[dict[str, DataMeta]] = {
         "kube_context": DataMeta("name of the context in the kubeconfig"),
-        "kube_config": DataMeta("kubeconfig file; None means KUBECONFIG, then ~/.kube/config", None),
+        "kube_config": DataMeta(
+            "kubeconfig file; None means KUBECONFIG, then ~/.kube/config", None
+        ),
         "kube_timeout": DataMeta("seconds for one request", 30),
     }
 
@@ -80,8 +84,9 @@ class KubeConnector(BaseConnector):
     @override
     def connect(self) -> None:
         """
-        Two requests: the version, and which cluster this really is (the UID of namespace kube-system,
-        the usual identity of a cluster: OpenTelemetry semantic conventions, ``k8s.cluster.uid``).
+        Two requests: the version, and which cluster this really is (the UID of namespace
+        kube-system, the usual identity of a cluster: OpenTelemetry semantic conventions,
+        ``k8s.cluster.uid``).
 
         Raises ConnectError for this cluster alone; anything else would end the run for all.
         """
@@ -128,7 +133,9 @@ class KubeConnector(BaseConnector):
         self.last_error = None if ok else output.stderr or "no message"
         return ok, output
 
-    def _request(self, command: KubeCommand, arguments: dict[str, Any]) -> tuple[bool, CommandOutput]:
+    def _request(
+        self, command: KubeCommand, arguments: dict[str, Any]
+    ) -> tuple[bool, CommandOutput]:
         from tasks.connectors.api import ApiError
 
         call = command.call

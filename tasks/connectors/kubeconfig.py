@@ -1,6 +1,6 @@
 """
-Kubeconfig files as kubectl reads them: a list of files in ``KUBECONFIG``, the first file that names a
-context, cluster or user wins, and relative paths count from the file that holds them
+Kubeconfig files as kubectl reads them: a list of files in ``KUBECONFIG``, the first file that
+names a context, cluster or user wins, and relative paths count from the file that holds them
 (kubernetes.io, Organizing Cluster Access Using kubeconfig Files, "Merging kubeconfig files").
 
 Parsed once a run with the C parser: sixty contexts read one by one with the official loader cost
@@ -26,9 +26,9 @@ FILE_KEYS = {
 
 def one_context(name: str, explicit: str | None = None) -> dict[str, Any]:
     """
-    A kubeconfig that holds the one context ``name``, such as ``{"current-context": "weu-1", "contexts":
-    [...], "clusters": [...], "users": [...]}``. ``explicit`` is a file, or a list of files as in
-    ``KUBECONFIG``; None means that variable, then ``~/.kube/config``.
+    A kubeconfig that holds the one context ``name``, such as ``{"current-context": "weu-1",
+    "contexts": [...], "clusters": [...], "users": [...]}``. ``explicit`` is a file, or a list of
+    files as in ``KUBECONFIG``; None means that variable, then ``~/.kube/config``.
 
     Raises InventoryError, in one line, where the context or what it refers to does not exist.
     """
@@ -63,7 +63,9 @@ def one_context(name: str, explicit: str | None = None) -> dict[str, Any]:
 
 
 def paths(explicit: str | None = None) -> tuple[Path, ...]:
-    """The kubeconfig files to read, in order; those of ``KUBECONFIG`` that do not exist are skipped."""
+    """
+    The kubeconfig files to read, in order; those of ``KUBECONFIG`` that do not exist are skipped.
+    """
     text = explicit or os.environ.get("KUBECONFIG") or ""
     listed = [Path(part).expanduser() for part in text.split(os.pathsep) if part]
     if not listed:
@@ -88,7 +90,9 @@ def _merged(files: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
 
 @functools.cache
 def _parsed(path: Path, stamp: int) -> dict[str, dict[str, Any]]:
-    """``{"contexts": {"weu-1": {...}}, ...}`` of one file; ``stamp`` makes a changed file a new one."""
+    """
+    ``{"contexts": {"weu-1": {...}}, ...}`` of one file; ``stamp`` makes a changed file a new one.
+    """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -130,6 +134,6 @@ def _resolved(entry: Mapping[str, Any], kind: str, folder: Path) -> dict[str, An
 
 def _unreadable(path: Path, error: OSError) -> str:
     return (
-        f"kubeconfig {path} cannot be read ({error.strerror}): set KUBECONFIG, or kube_config in the "
-        "inventory, to a file that can"
+        f"kubeconfig {path} cannot be read ({error.strerror}): set KUBECONFIG, or kube_config "
+        "in the inventory, to a file that can"
     )

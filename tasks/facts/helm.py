@@ -16,8 +16,9 @@ from tasks.plans.helm import Release, decode
 class HelmRecords(FactBase[list[dict[str, Any]]]):
     """
     The records of one release without their contents, one a revision: ``[{"metadata": {"name":
-    "sh.helm.release.v1.eg.v3", "labels": {"status": "deployed", "version": "3", ...}}}]``; ``[]`` where it
-    was never installed. One request of a few hundred bytes a revision; a whole record can have 1 MB.
+    "sh.helm.release.v1.eg.v3", "labels": {"status": "deployed", "version": "3", ...}}}]``; ``[]``
+    where it was never installed. One request of a few hundred bytes a revision; a whole record can
+    have 1 MB.
 
     + release: such as ``"eg"``
     + namespace: where it is installed; None means everywhere

@@ -8,13 +8,16 @@ from typing import Any
 from pyinfra.api import FactBase
 from typing_extensions import override
 
-from tasks.connectors.command import APPLY, METADATA_ONLY, KubeCommand
+from tasks.connectors.command import AGGREGATED, APPLY, METADATA_ONLY, KubeCommand
 from tasks.plans import kinds
 from tasks.plans.objects import MANAGER
 
 
 class Manifest(dict[str, Any]):
-    """An object that is printed by its name alone: pyinfra prints a fact's arguments, and this may be a Secret."""
+    """
+    An object that is printed by its name alone: pyinfra prints a fact's arguments, and this may be
+    a Secret.
+    """
 
     @override
     def __str__(self) -> str:
@@ -64,7 +67,8 @@ class KubeObjects(FactBase[list[dict[str, Any]]]):
 
 class KubeObject(FactBase[dict[str, Any] | None]):
     """
-    One object, or ``None`` where it does not exist or the cluster does not know the kind. One request.
+    One object, or ``None`` where it does not exist or the cluster does not know the kind. One
+    request.
 
     + resource: its name (pyinfra keeps ``name`` for itself)
     """
@@ -88,8 +92,8 @@ class KubeObject(FactBase[dict[str, Any] | None]):
 
 class KubeApplyPlan(FactBase[dict[str, Any] | None]):
     """
-    What the server would store for a manifest (server-side apply, dry run), or ``None`` where its namespace
-    or its kind does not exist yet. One request.
+    What the server would store for a manifest (server-side apply, dry run), or ``None`` where its
+    namespace or its kind does not exist yet. One request.
 
     + force: take fields over from other managers
     """
@@ -109,10 +113,34 @@ class KubeApplyPlan(FactBase[dict[str, Any] | None]):
         return None
 
 
+class ServedVersions(FactBase[dict[str, list[str]]]):
+    """
+    Which versions of each resource the API server serves: ``{"gateways.gateway.networking.k8s.io":
+    ["v1", "v1beta1"], ...}``. One request (aggregated discovery, Kubernetes 1.30 and newer).
+    """
+
+    @override
+    def command(self) -> KubeCommand:
+        return KubeCommand("GET", "/apis", accept=AGGREGATED)
+
+    @override
+    def process(self, output: list[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for group in json.loads("\n".join(output)).get("items") or ():
+            for version in group.get("versions") or ():
+                for resource in version.get("resources") or ():
+                    name = f"{resource['resource']}.{group['metadata']['name']}"
+                    found.setdefault(name, []).append(version["version"])
+        return found
+
+
 def apply_command(
     manifest: dict[str, Any], force: bool = False, dry_run: bool = False
 ) -> KubeCommand:
-    """One server-side apply (Kubernetes docs, Server-Side Apply); a dry run answers 404 with no output."""
+    """
+    One server-side apply (Kubernetes docs, Server-Side Apply); a dry run answers 404 with no
+    output.
+    """
     query = {"fieldManager": MANAGER, "force": str(force).lower(), "fieldValidation": "Strict"}
     if dry_run:
         query["dryRun"] = "All"
@@ -127,10 +155,14 @@ def apply_command(
 
 
 def items(text: str) -> list[dict[str, Any]]:
-    """The items of a list answer, each with the apiVersion and kind that the API server leaves out."""
+    """
+    The items of a list answer, each with the apiVersion and kind that the API server leaves out.
+    """
     document = json.loads(text)
     kind = str(document.get("kind", "")).removesuffix("List")
     named = (
-        {} if kind == "PartialObjectMetadata" else {"apiVersion": document["apiVersion"], "kind": kind}
+        {}
+        if kind == "PartialObjectMetadata"
+        else {"apiVersion": document["apiVersion"], "kind": kind}
     )
     return [{**named, **item} for item in document.get("items") or ()]

@@ -12,7 +12,10 @@ from tasks.plans.permissions import Right, granted, review
 
 
 class MayDo(FactBase[bool]):
-    """Whether this identity has one right. One request (SelfSubjectAccessReview), which changes nothing."""
+    """
+    Whether this identity has one right. One request (SelfSubjectAccessReview), which changes
+    nothing.
+    """
 
     @override
     def command(self, right: Right) -> KubeCommand:

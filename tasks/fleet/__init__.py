@@ -1,1 +1,3 @@
-"""How a run behaves on many clusters: the guard of each operation, rings, the journal and the report."""
+"""
+How a run behaves on many clusters: the guard of each operation, rings, the journal and the report.
+"""

@@ -1,5 +1,6 @@
 """
-The chart of a run: fetched once, held against fleet.lock before any cluster is touched, kept by digest.
+The chart of a run: fetched once, held against fleet.lock before any cluster is touched, kept by
+digest.
 
     python -m tasks.fleet.charts lock oci://docker.io/envoyproxy/gateway-helm 1.9.1
 """
@@ -48,7 +49,9 @@ class Chart:
 
     @cached_property
     def files(self) -> dict[str, bytes]:
-        """All files by their path inside the chart, such as ``{"templates/service.yaml": b"..."}``."""
+        """
+        All files by their path inside the chart, such as ``{"templates/service.yaml": b"..."}``.
+        """
         return dict(_files(self.path))
 
     @cached_property
@@ -62,16 +65,20 @@ class Chart:
     @cached_property
     def crds(self) -> tuple[dict[str, Any], ...]:
         """
-        The CustomResourceDefinitions of the chart and of its subchart ``crds`` (Envoy Gateway keeps them in the
-        chart's own crds/ up to 1.7 and in charts/crds since 1.8), ``plans.crds.marked``, in the order of their names.
-        Parsing 5 MB of YAML takes 2 s, so the result is kept beside the chart as JSON.
+        The CustomResourceDefinitions of the chart and of its subchart ``crds`` (Envoy Gateway
+        keeps them in the chart's own crds/ up to 1.7 and in charts/crds since 1.8),
+        ``plans.crds.marked``, in the order of their names. Parsing 5 MB of YAML takes 2 s, so the
+        result is kept beside the chart as JSON.
         """
         kept = cache_folder() / f"crds-{self.digest.removeprefix('sha256:')}.json"
         with suppress(OSError, ValueError):
             return tuple(json.loads(kept.read_bytes()))
         found = {}
         for name, data in self.files.items():
-            if re.match(r"^(charts/crds/)?crds/.*\.yaml$", name) and b"CustomResourceDefinition" in data:
+            if (
+                re.match(r"^(charts/crds/)?crds/.*\.yaml$", name)
+                and b"CustomResourceDefinition" in data
+            ):
                 for document in _yaml_all(data):
                     if document and document.get("kind") == "CustomResourceDefinition":
                         found[document["metadata"]["name"]] = crds.marked(document)
@@ -104,8 +111,8 @@ def locked(source: str, version: str, lock: Path, helm_binary: str, plain_http: 
     chart = fetched(source, version, helm_binary, plain_http)
     if chart.digest != wanted:
         raise ChartRefused(
-            f"{source} {version} has digest {chart.digest}, {lock} pins {wanted}: somebody changed the chart "
-            "under its version; find out who before you pin the new digest"
+            f"{source} {version} has digest {chart.digest}, {lock} pins {wanted}: somebody "
+            "changed the chart under its version; find out who before you pin the new digest"
         )
     if source.startswith("oci://"):
         chart.path.replace(cached)
@@ -149,10 +156,13 @@ def fetched(source: str, version: str, helm_binary: str, plain_http: bool = Fals
         )
     except FileNotFoundError:
         raise ChartRefused(
-            f"{helm_binary} is not installed: install Helm 3.17 or newer, or set helm in the inventory"
+            f"{helm_binary} is not installed: install Helm 3.17 or newer, or set helm in the "
+            "inventory"
         ) from None
     except subprocess.TimeoutExpired:
-        raise ChartRefused(f"{source} {version}: no answer within 300 s: is the registry up?") from None
+        raise ChartRefused(
+            f"{source} {version}: no answer within 300 s: is the registry up?"
+        ) from None
     digest = DIGEST.search(done.stdout + done.stderr)
     archive = next(folder.glob("*.tgz"), None)
     if done.returncode != 0 or digest is None or archive is None:
@@ -165,7 +175,9 @@ def fetched(source: str, version: str, helm_binary: str, plain_http: bool = Fals
 
 
 def read_lock(path: Path) -> dict[str, dict[str, str]]:
-    """``{"gateway-helm": {"1.9.1": "sha256:..."}}``; a missing file pins nothing. Raises ChartRefused."""
+    """
+    ``{"gateway-helm": {"1.9.1": "sha256:..."}}``; a missing file pins nothing. Raises ChartRefused.
+    """
     try:
         document = _yaml(path.read_bytes())
     except FileNotFoundError:
@@ -173,8 +185,12 @@ def read_lock(path: Path) -> dict[str, dict[str, str]]:
     except (OSError, ValueError) as error:
         raise ChartRefused(f"{path} cannot be read: {error}") from error
     charts = (document or {}).get("charts") if isinstance(document or {}, dict) else None
-    if not isinstance(charts, dict | None) or not all(isinstance(it, dict) for it in (charts or {}).values()):
-        raise ChartRefused(f"{path} is not a lock: it looks like 'charts: {{gateway-helm: {{1.9.1: sha256:...}}}}'")
+    if not isinstance(charts, dict | None) or not all(
+        isinstance(it, dict) for it in (charts or {}).values()
+    ):
+        raise ChartRefused(
+            f"{path} is not a lock: it looks like 'charts: {{gateway-helm: {{1.9.1: sha256:...}}}}'"
+        )
     return {
         name: {str(version): str(digest) for version, digest in versions.items()}
         for name, versions in (charts or {}).items()
@@ -193,10 +209,13 @@ def _folder(folder: Path, version: str) -> Chart:
     try:
         about = _yaml((folder / "Chart.yaml").read_bytes())
     except OSError as error:
-        raise ChartRefused(f"{folder} is not a chart folder ({error.strerror}): correct chart") from error
+        raise ChartRefused(
+            f"{folder} is not a chart folder ({error.strerror}): correct chart"
+        ) from error
     if str(about.get("version", "")).lstrip("v") != version:
         raise ChartRefused(
-            f"{folder} holds version {about.get('version')}, not {version}: correct chart or the version"
+            f"{folder} holds version {about.get('version')}, not {version}: correct chart or "
+            "the version"
         )
     digest = sha256()
     for name, data in sorted(_files(folder)):
@@ -217,7 +236,9 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
                 if stream is not None:
                     yield member.name.partition("/")[2], stream.read()
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise ChartRefused(f"{path} is not a chart archive ({error}): delete it and run again") from error
+        raise ChartRefused(
+            f"{path} is not a chart archive ({error}): delete it and run again"
+        ) from error
 
 
 def _yaml(data: bytes) -> Any:
@@ -236,7 +257,9 @@ def _yaml_all(data: bytes) -> list[Any]:
 
 
 def main() -> None:
-    """``lock SOURCE VERSION [--lock FILE] [--helm PATH] [--plain-http]``: pin what the source has now."""
+    """
+    ``lock SOURCE VERSION [--lock FILE] [--helm PATH] [--plain-http]``: pin what the source has now.
+    """
     import argparse
 
     parser = argparse.ArgumentParser(prog="python -m tasks.fleet.charts")
@@ -254,14 +277,20 @@ def main() -> None:
         raise SystemExit(f"{error}") from error
     before = pins.setdefault(chart.name, {}).get(chart.version)
     pins[chart.name][chart.version] = chart.digest
-    lines = ["# Pinned by python -m tasks.fleet.charts lock; review a changed digest like code.", "charts:"]
+    lines = [
+        "# Pinned by python -m tasks.fleet.charts lock; review a changed digest like code.",
+        "charts:",
+    ]
     for name in sorted(pins):
         lines.append(f"  {name}:")
         lines += [f'    "{version}": {pins[name][version]}' for version in sorted(pins[name])]
     new = given.lock.with_suffix(".new")
     new.write_text("\n".join(lines) + "\n", encoding="utf-8")
     new.replace(given.lock)
-    print(f"{given.lock}: {chart.name} {chart.version} {chart.digest}" + (f" (was {before})" if before else ""))
+    print(
+        f"{given.lock}: {chart.name} {chart.version} {chart.digest}"
+        + (f" (was {before})" if before else "")
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """
 The guard of each read and each operation: what goes wrong on one cluster stays on that cluster.
 
-pyinfra 3.10 ends the run for every host where an operation raises on one, and hands an operation the
-default of a fact that could not be read, which then carries on (facts measured with 3.10.0).
+pyinfra 3.10 ends the run for every host where an operation raises on one, and hands an operation
+the default of a fact that could not be read, which then carries on (facts measured with 3.10.0).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class FactFailed(DeployError):
 
 def fact(cls: type[FactBase[T]], **arguments: Any) -> T:
     """
-    A fact of this cluster. Raises FactFailed where it cannot be read, so that None and an empty list
-    always mean "nothing there".
+    A fact of this cluster. Raises FactFailed where it cannot be read, so that None and an empty
+    list always mean "nothing there".
     """
     current = ctx_host.get()
     connector = getattr(current, "connector", None)
@@ -47,14 +47,18 @@ def fact(cls: type[FactBase[T]], **arguments: Any) -> T:
 
 
 class Fail(StringCommand):
-    """A command that fails with a message: how an operation fails its own cluster while it executes."""
+    """
+    A command that fails with a message: how an operation fails its own cluster while it executes.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__("fail:", message)
         self.message = message
 
     @override
-    def execute(self, state: Any, host: Any, connector_arguments: Any) -> tuple[bool, CommandOutput]:
+    def execute(
+        self, state: Any, host: Any, connector_arguments: Any
+    ) -> tuple[bool, CommandOutput]:
         return False, CommandOutput([OutputLine("stderr", self.message)])
 
 
@@ -62,8 +66,8 @@ def fleet_operation(
     is_idempotent: bool = True,
 ) -> Callable[[Callable[P, Steps]], Callable[P, Any]]:
     """
-    ``pyinfra.api.operation`` for fleets: an exception fails the cluster it happened on, in one line, and
-    no other. An operation's own ``_if`` adds to the one of the block around it.
+    ``pyinfra.api.operation`` for fleets: an exception fails the cluster it happened on, in one
+    line, and no other. An operation's own ``_if`` adds to the one of the block around it.
     """
 
     def decorator(func: Callable[P, Steps]) -> Callable[P, Any]:
@@ -102,11 +106,13 @@ def fleet_operation(
 
 
 def one_line(error: BaseException) -> str:
-    """The message of our own errors as it is; of any other with its type, which names the defect."""
+    """
+    The message of our own errors as it is; of any other with its type, which names the defect.
+    """
     text = " ".join(str(error).split()) or type(error).__name__
-    ours = isinstance(error, DeployError | LookupError | ValueError) or type(error).__module__.startswith(
-        ("tasks.", "pyinfra.")
-    )
+    ours = isinstance(error, DeployError | LookupError | ValueError) or type(
+        error
+    ).__module__.startswith(("tasks.", "pyinfra."))
     return text if ours and not isinstance(error, KeyError) else f"{type(error).__name__}: {text}"
 
 

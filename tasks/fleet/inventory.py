@@ -1,7 +1,8 @@
 """
 The data of a cluster in an inventory: every key, its type, its default, and what it means.
 
-All clusters are checked before the first connection; docs/inventory.md is the same table for readers.
+All clusters are checked before the first connection; docs/inventory.md is the same table for
+readers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ class Strict(BaseModel):
 
 
 class Listener(Strict):
-    """+ hostname: such as "*.example.com"; None takes every name. + secret: certificate of an HTTPS listener."""
+    """
+    + hostname: such as "*.example.com"; None takes every name. + secret: certificate of an HTTPS
+      listener.
+    """
 
     name: Name
     port: Port
@@ -52,7 +56,10 @@ class Backend(Strict):
 
 
 class Route(Strict):
-    """+ listener: the listener's name, None attaches to all of the Gateway. + gateway: "namespace/name"."""
+    """
+    + listener: the listener's name, None attaches to all of the Gateway. + gateway:
+      "namespace/name".
+    """
 
     name: Name
     namespace: Name
@@ -93,8 +100,8 @@ class Images(Strict):
 
 class Probe(Strict):
     """
-    How the run proves that traffic flows. + enabled: false only where the load balancer cannot be reached
-    from here. + timeout: seconds for all listeners of a cluster to answer.
+    How the run proves that traffic flows. + enabled: false only where the load balancer cannot be
+    reached from here. + timeout: seconds for all listeners of a cluster to answer.
     """
 
     enabled: bool = True
@@ -143,7 +150,9 @@ class Cluster(Strict):
         for route in routes:
             gateway = known.get(route.gateway)
             if gateway is None:
-                raise ValueError(f"route {route.name} names Gateway {route.gateway}, not in gateways")
+                raise ValueError(
+                    f"route {route.name} names Gateway {route.gateway}, not in gateways"
+                )
             if route.listener and route.listener not in {it.name for it in gateway.listeners}:
                 raise ValueError(
                     f"route {route.name} names listener {route.listener}, not in {route.gateway}"
@@ -164,14 +173,16 @@ class Cluster(Strict):
                 raise ValueError(f"Gateway {title} has two listeners of one name")
             for listener in gateway.listeners:
                 if listener.protocol == "HTTPS" and not listener.secret:
-                    raise ValueError(f"Gateway {title}: listener {listener.name} is HTTPS without secret")
+                    raise ValueError(
+                        f"Gateway {title}: listener {listener.name} is HTTPS without secret"
+                    )
         return gateways
 
 
 def problems(name: str, data: Mapping[str, Any]) -> list[str]:
     """
-    What is wrong with one cluster's data, a line each, such as "weu-1: ring: must be a whole number of at
-    least 0, not 'one'"; empty where nothing is.
+    What is wrong with one cluster's data, a line each, such as "weu-1: ring: must be a whole
+    number of at least 0, not 'one'"; empty where nothing is.
     """
     try:
         parsed(data)
@@ -181,7 +192,9 @@ def problems(name: str, data: Mapping[str, Any]) -> list[str]:
 
 
 def parsed(data: Mapping[str, Any]) -> Cluster:
-    """Raises pydantic's ValidationError; ``problems`` has said so before any cluster was connected to."""
+    """
+    Raises pydantic's ValidationError; ``problems`` has said so before any cluster was connected to.
+    """
     own = {key: value for key, value in data.items() if not key.startswith(FOREIGN_PREFIXES)}
     return Cluster.model_validate(own)
 

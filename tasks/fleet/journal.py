@@ -16,7 +16,9 @@ START = "0" * 64
 
 
 class Journal:
-    """Append-only, one JSON object a line, on the disk before ``write`` returns. No secret values."""
+    """
+    Append-only, one JSON object a line, on the disk before ``write`` returns. No secret values.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, mode=0o700)
@@ -26,8 +28,8 @@ class Journal:
 
     def write(self, event: str, at: str, **details: Any) -> None:
         """
-        One line such as ``{"event": "step", "at": "2026-11-21T14:02:11Z", "cluster": "weu-1", "step": "CRDs",
-        "before": "9f86..."}``.
+        One line such as ``{"event": "step", "at": "2026-11-21T14:02:11Z", "cluster": "weu-1",
+        "step": "CRDs", "before": "9f86..."}``.
         """
         entry = {"event": event, "at": at, **details, "before": self._before}
         line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
@@ -38,8 +40,8 @@ class Journal:
 
 def read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     """
-    The entries of a journal and what is wrong with it: None, or a line such as "line 7 does not follow from
-    line 6: the journal was altered". Entries after the fault are left out.
+    The entries of a journal and what is wrong with it: None, or a line such as "line 7 does not
+    follow from line 6: the journal was altered". Entries after the fault are left out.
     """
     entries: list[dict[str, Any]] = []
     before = START
@@ -51,7 +53,10 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
         if not isinstance(entry, dict):
             return entries, f"line {number} is cut off"
         if entry.get("before") != before:
-            return entries, f"line {number} does not follow from line {number - 1}: the journal was altered"
+            return (
+                entries,
+                f"line {number} does not follow from line {number - 1}: the journal was altered",
+            )
         entries.append(entry)
         before = sha256(line).hexdigest()
     return entries, None

@@ -1,4 +1,7 @@
-"""Templates become objects: strict about undefined variables, and written down for whoever wants to read them."""
+"""
+Templates become objects: strict about undefined variables, and written down for whoever wants to
+read them.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ def render(template: str, cluster: str, **values: Any) -> list[dict[str, Any]]:
     """
     The objects in one template, such as "gateway/gateway.yaml.j2", for one cluster.
 
-    The text also goes to ``rendered/<cluster>/<template without .j2>`` (with ``part`` among the values, the
-    file has its name): what was or would be applied. Templates hold no secret values.
+    The text also goes to ``rendered/<cluster>/<template without .j2>`` (with ``part`` among the
+    values, the file has its name): what was or would be applied. Templates hold no secret values.
 
     Raises TemplateRefused, in one line.
     """
@@ -37,13 +40,16 @@ def render(template: str, cluster: str, **values: Any) -> list[dict[str, Any]]:
     except TemplateError as error:
         line = getattr(error, "lineno", None) or _line(error, template)
         place = f"templates/{template}" + (f" line {line}" if line else "")
-        raise TemplateRefused(f"{cluster}: {place}: {error}: correct the template or the inventory") from error
+        raise TemplateRefused(
+            f"{cluster}: {place}: {error}: correct the template or the inventory"
+        ) from error
     _write(cluster, template, str(values.get("part", "")), text)
     try:
         documents = list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except yaml.YAMLError as error:
         raise TemplateRefused(
-            f"{cluster}: templates/{template} is not YAML once rendered: {' '.join(str(error).split())}"
+            f"{cluster}: templates/{template} is not YAML once rendered: "
+            f"{' '.join(str(error).split())}"
         ) from error
     return [it for it in documents if it]
 
@@ -52,7 +58,7 @@ def render(template: str, cluster: str, **values: Any) -> list[dict[str, Any]]:
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -60,7 +66,6 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # YAML, and every value passes through tojson
     )
-    return environment
 
 
 def _line(error: BaseException, template: str) -> int | None:

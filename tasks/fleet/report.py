@@ -1,6 +1,6 @@
 """
-What a run leaves behind: ``runs/<id>/report.json`` (stable schema), ``.md``, ``.html``, ``junit.xml`` and the journal,
-and the table at the end of the terminal's output.
+What a run leaves behind: ``runs/<id>/report.json`` (stable schema), ``.md``, ``.html``,
+``junit.xml`` and the journal, and the table at the end of the terminal's output.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -25,7 +26,8 @@ SCHEMA = "envoyfleet.run/1"
 @dataclass
 class Step:
     """
-    One operation on one cluster. + status: "changed", "unchanged", "failed" or "running"; + seconds: its time
+    One operation on one cluster. + status: "changed", "unchanged", "failed" or "running"; +
+    seconds: its time
     """
 
     name: str
@@ -38,7 +40,10 @@ class Step:
 
 @dataclass
 class ClusterResult:
-    """+ status: "done", "unchanged", "failed", "held", "unreachable" or "not run"; + why: for the last four"""
+    """
+    + status: "done", "unchanged", "failed", "held", "unreachable" or "not run"; + why: for the
+      last four
+    """
 
     name: str
     ring: int
@@ -78,7 +83,8 @@ class Recorder(BaseStateCallback):
     def operation_host_success(  # type: ignore[override]
         self, state: Any, host: Any, op_hash: str, retry_count: int = 0
     ) -> None:
-        # pyinfra calls this before it completes the operation's record, so whether it changed is read at the end.
+        # pyinfra calls this before it completes the operation's record, so whether it changed is
+        # read at the end.
         self._end(host, op_hash, "unchanged", retry_count)
 
     @override
@@ -98,7 +104,9 @@ class Recorder(BaseStateCallback):
             step.error = messages[-1]
             if host.name not in self.run.failures:
                 fleet_run.note_failure(host, step.error)
-        self._journal("step ended", cluster=host.name, step=step.name, status=status, error=step.error)
+        self._journal(
+            "step ended", cluster=host.name, step=step.name, status=status, error=step.error
+        )
 
     def _journal(self, event: str, **details: Any) -> None:
         from tasks.fleet.journal import Journal
@@ -183,10 +191,21 @@ class Recorder(BaseStateCallback):
         from tasks.fleet.tables import print_table
 
         rows = [
-            (it.name, str(it.ring), it.status, _summary(it), f"{sum(s.seconds for s in it.steps):.0f} s")
+            (
+                it.name,
+                str(it.ring),
+                it.status,
+                _summary(it),
+                f"{sum(s.seconds for s in it.steps):.0f} s",
+            )
             for it in results
         ]
-        print_table(("cluster", "ring", "status", "what", "time"), rows, title=f"{self.run.deploy}: exit {code}")
+        print_table(
+            ("cluster", "ring", "status", "what", "time"),
+            rows,
+            stream=sys.stderr,
+            title=f"{self.run.deploy}: exit {code}",
+        )
 
 
 def _did_change(meta: Any) -> bool:
@@ -241,13 +260,23 @@ def junit(document: dict[str, Any]) -> str:
         )
         for step in steps:
             case = ElementTree.SubElement(
-                suite, "testcase", name=step["name"], classname=cluster["name"], time=str(step["seconds"])
+                suite,
+                "testcase",
+                name=step["name"],
+                classname=cluster["name"],
+                time=str(step["seconds"]),
             )
             if step["status"] == "failed":
                 ElementTree.SubElement(case, "failure", message=step["error"] or "failed")
         if not steps:
-            case = ElementTree.SubElement(suite, "testcase", name=cluster["status"], classname=cluster["name"])
+            case = ElementTree.SubElement(
+                suite, "testcase", name=cluster["status"], classname=cluster["name"]
+            )
             tag = "skipped" if cluster["status"] in ("held", "not run") else "failure"
             ElementTree.SubElement(case, tag, message=cluster["why"] or cluster["status"])
     ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        + ElementTree.tostring(root, encoding="unicode")
+        + "\n"
+    )

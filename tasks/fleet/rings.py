@@ -1,8 +1,9 @@
 """
 Rings: clusters that are changed together, one ring after the other, until too many have failed.
 
-A gate between rings is an operation that every cluster has, so pyinfra's order of operations cannot let a later
-ring begin (order is a graph of each host's own chain; ``host.loop`` alone interleaves the rings).
+A gate between rings is an operation that every cluster has, so pyinfra's order of operations
+cannot let a later ring begin (order is a graph of each host's own chain; ``host.loop`` alone
+interleaves the rings).
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ _lock = RLock()
 
 def rings(max_failed: int | str = 0) -> Iterator[int]:
     """
-    Deploy code for each ring in turn: ``for ring in rings(max_failed="10%"): ...``. Each cluster has its
-    ``ring`` in the inventory; the loop's body runs for its own ring only. Never ``break`` out of it.
+    Deploy code for each ring in turn: ``for ring in rings(max_failed="10%"): ...``. Each cluster
+    has its ``ring`` in the inventory; the loop's body runs for its own ring only. Never ``break``
+    out of it.
 
-    + max_failed: clusters of the whole run that may fail before later rings are held; "10%" is a share of all,
-      rounded down. ``max_failed`` in the inventory's data wins over the deploy file.
+    + max_failed: clusters of the whole run that may fail before later rings are held; "10%" is a
+      share of all, rounded down. ``max_failed`` in the inventory's data wins over the deploy file.
     """
     fleet_run.ready()
     own = fleet_run.cluster()
@@ -51,7 +53,9 @@ def _members() -> list[Any]:
 
 @fleet_operation(is_idempotent=False)
 def _gate(ring: int, budget: int | float) -> Steps:
-    """The first cluster to arrive decides for all: within the budget, or every later ring is held."""
+    """
+    The first cluster to arrive decides for all: within the budget, or every later ring is held.
+    """
     yield from ()
     if not state.is_executing:
         return
@@ -68,8 +72,8 @@ def _gate(ring: int, budget: int | float) -> Steps:
         if len(failed) <= allowed(budget, len(clusters)):
             return
         why = (
-            f"after ring {ring}: {len(failed)} of {len(clusters)} clusters failed ({', '.join(failed)}), "
-            f"max_failed allows {allowed(budget, len(clusters))}"
+            f"after ring {ring}: {len(failed)} of {len(clusters)} clusters failed "
+            f"({', '.join(failed)}), max_failed allows {allowed(budget, len(clusters))}"
         )
         for it in clusters:
             if it in state.active_hosts and run.clusters[it.name].ring > ring:

@@ -1,8 +1,10 @@
 """
-One run of pyinfra as a fleet run: what is refused before anything happens, how it ends, what it leaves behind.
+One run of pyinfra as a fleet run: what is refused before anything happens, how it ends, what it
+leaves behind.
 
-``config.py`` calls ``begin`` (pyinfra executes that file before it reads the inventory); the first connector
-calls ``checked_before_connecting``, the only moment when all data is known and nothing was connected to.
+``config.py`` calls ``begin`` (pyinfra executes that file before it reads the inventory); the first
+connector calls ``checked_before_connecting``, the only moment when all data is known and nothing
+was connected to.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ class Run:
     + deploy: such as "upgrade"
     + failures: by cluster, the first message says why
     + held: by cluster, why it was left untouched
-    + notes: by cluster, what the report shows beside its steps, such as {"Envoy Gateway": "1.8.3 → 1.9.1"}
+    + notes: by cluster, what the report shows beside its steps, such as {"Envoy Gateway": "1.8.3 →
+      1.9.1"}
     + audit: reads only: no prompt, no journal
     """
 
@@ -74,7 +77,10 @@ class Run:
         return Path("runs") / self.id
 
     def exit_code(self) -> int:
-        """The first that applies of the signal's code, 5, 1 and 3 (docs/how-a-run-works.md, Exit codes)."""
+        """
+        The first that applies of the signal's code, 5, 1 and 3 (docs/how-a-run-works.md, Exit
+        codes).
+        """
         failed = bool(self.failures) or bool(self.state and getattr(self.state, "failed_hosts", ()))
         if self.ended_by is not None:
             return 128 + self.ended_by
@@ -105,7 +111,10 @@ def stamp() -> str:
 
 
 def begin() -> None:
-    """Called by config.py, in the command line's own process. Ends it with exit 2 where usage is wrong."""
+    """
+    Called by config.py, in the command line's own process. Ends it with exit 2 where usage is
+    wrong.
+    """
     global _current
     import pyinfra_cli.cli as cli
     from pyinfra import config
@@ -131,11 +140,16 @@ def begin() -> None:
 
 
 def usage_problem(given: dict[str, Any]) -> str | None:
-    """Why pyinfra must not go on with these command line options, or None. It would answer most with exit 0."""
+    """
+    Why pyinfra must not go on with these command line options, or None. It would answer most with
+    exit 0.
+    """
     inventory = str(given["inventory"])
     if not Path(inventory).exists() and not inventory.startswith("@"):
         near = sorted(str(it) for it in Path("inventory").glob("*.py"))
-        return f"there is no inventory {inventory}: use one of {', '.join(near)}, or @kube/<context>"
+        return (
+            f"there is no inventory {inventory}: use one of {', '.join(near)}, or @kube/<context>"
+        )
     for option, why in (
         ("no_wait", "a failed cluster would not be noticed"),
         ("serial", "rings decide the order"),
@@ -157,7 +171,9 @@ def checked_before_connecting(state: Any) -> None:
         return
     run.state = state
     if state.limit_hosts is not None and not state.limit_hosts:
-        raise Refused("--limit leaves no cluster: pyinfra INVENTORY debug-inventory lists their names")
+        raise Refused(
+            "--limit leaves no cluster: pyinfra INVENTORY debug-inventory lists their names"
+        )
     state.should_raise_failed_hosts = lambda _: False  # rings decide, nobody is asked half way
     hosts = [(host.name, host.data.dict()) for host in state.inventory]
     found = inventory.duplicates(hosts)
@@ -190,7 +206,8 @@ def ready() -> None:
     for names in current().identities.values():
         if len(names) > 1:
             raise Refused(
-                f"{' and '.join(sorted(names))} are one and the same cluster: remove all but one of them"
+                f"{' and '.join(sorted(names))} are one and the same cluster: remove all but one "
+                "of them"
             )
 
 
@@ -247,8 +264,9 @@ def _on_signal(number: int, frame: Any) -> None:
 
 def _patch_endings(cli: Any) -> None:
     """
-    pyinfra 3.10 knows exit 0 and 1, prompts where there may be no terminal, and prints tracebacks of inventory
-    and deploy files. These are its seams; tests/fleet/test_run.py holds each against the real command line.
+    pyinfra 3.10 knows exit 0 and 1, prompts where there may be no terminal, and prints tracebacks
+    of inventory and deploy files. These are its seams; tests/fleet/test_run.py holds each against
+    the real command line.
     """
     import pyinfra_cli.exceptions as exceptions
 

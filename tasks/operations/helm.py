@@ -22,11 +22,12 @@ def upgrade(
     timeout: int = 300,
 ) -> Steps:
     """
-    ``helm upgrade --install``, waiting for what the chart itself can wait for. Not idempotent by itself: the
-    caller has compared the release before.
+    ``helm upgrade --install``, waiting for what the chart itself can wait for. Not idempotent by
+    itself: the caller has compared the release before.
 
-    + values: the whole of them; never ``--reuse-values``, which keeps the image of the release before
-      (facts of Envoy Gateway 1.2 to 1.9). They go through standard input, so no file holds them.
+    + values: the whole of them; never ``--reuse-values``, which keeps the image of the release
+      before (facts of Envoy Gateway 1.2 to 1.9). They go through standard input, so no file holds
+      them.
     + timeout: seconds, of Helm's own wait
     """
     yield StringCommand(

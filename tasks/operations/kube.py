@@ -23,11 +23,12 @@ POLL, SAY = 1.0, 10.0
 @fleet_operation()
 def apply(manifests: Sequence[Mapping[str, Any]], force: bool = False) -> Steps:
     """
-    Server-side apply of objects, in the order of what they refer to. One LIST a kind, compared here; a dry run
-    only for what differs, all of them before the first write, so that an object the server refuses stops the
-    cluster while nothing of this operation was changed.
+    Server-side apply of objects, in the order of what they refer to. One LIST a kind, compared
+    here; a dry run only for what differs, all of them before the first write, so that an object
+    the server refuses stops the cluster while nothing of this operation was changed.
 
-    + manifests: such as ``[{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge"}}]``
+    + manifests: such as ``[{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name":
+      "edge"}}]``
     + force: take fields over from other managers; without it a conflict names manager and field
     """
     yield from apply_steps(manifests, force)
@@ -46,10 +47,13 @@ def apply_steps(manifests: Sequence[Mapping[str, Any]], force: bool = False) -> 
         if planned is None:
             if not any(_makes_way_for(manifest, it) for it in writes) and state.is_executing:
                 raise OperationError(
-                    f"{manifest}: its namespace {manifest['metadata'].get('namespace')} or its kind "
-                    "does not exist on this cluster: apply it, or the CRDs, first"
+                    f"{manifest}: its namespace {manifest['metadata'].get('namespace')} or "
+                    "its kind does not exist on this cluster: apply it, or the CRDs, first"
                 )
-            planned, unchecked = manifest, " (not checked by the server: its namespace is not there yet)"
+            planned, unchecked = (
+                manifest,
+                " (not checked by the server: its namespace is not there yet)",
+            )
         lines = objects.diff(current, planned)
         if not lines and current is not None and objects.owned_fields(current) is not None:
             continue
@@ -70,7 +74,10 @@ def delete(api_version: str, kind: str, resource: str, namespace: str | None = N
     """
     path = kinds.path(api_version, kind, namespace, resource)
     place = f"{namespace}/" if namespace else ""
-    if fact(KubeObject, api_version=api_version, kind=kind, resource=resource, namespace=namespace) is None:
+    if (
+        fact(KubeObject, api_version=api_version, kind=kind, resource=resource, namespace=namespace)
+        is None
+    ):
         host.noop(f"{kind} {place}{resource} does not exist")
         return
     yield KubeCommand("DELETE", path, query={"propagationPolicy": "Foreground"}, ok=[404])
@@ -91,7 +98,9 @@ def live_objects(wanted: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any
     """
     found: dict[str, dict[str, Any]] = {}
     ordered = sorted(wanted, key=lambda it: (it["apiVersion"], it["kind"]))
-    for (api_version, kind), group in groupby(ordered, key=lambda it: (it["apiVersion"], it["kind"])):
+    for (api_version, kind), group in groupby(
+        ordered, key=lambda it: (it["apiVersion"], it["kind"])
+    ):
         places = {it["metadata"].get("namespace") for it in group}
         listed = fact(
             KubeObjects,
@@ -111,21 +120,27 @@ def _planned(manifest: Manifest, force: bool) -> dict[str, Any] | None:
         if ": 409 " in text:
             reason = text.partition(": 409 ")[2]
             raise OperationError(
-                f"{manifest}: {reason}: let that manager give the field up, leave it out of the inventory, "
-                "or apply with force"
+                f"{manifest}: {reason}: let that manager give the field up, leave it out of the "
+                "inventory, or apply with force"
             ) from error
-        raise OperationError(f"{manifest}: refused by the API server: {text.partition(': ')[2]}") from error
+        raise OperationError(
+            f"{manifest}: refused by the API server: {text.partition(': ')[2]}"
+        ) from error
 
 
 def _makes_way_for(manifest: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether ``other``, applied earlier in this operation, creates the namespace of ``manifest``."""
+    """
+    Whether ``other``, applied earlier in this operation, creates the namespace of ``manifest``.
+    """
     return other["kind"] == "Namespace" and (
         other["metadata"]["name"] == manifest["metadata"].get("namespace")
     )
 
 
 def show(title: str, lines: Sequence[str]) -> None:
-    """The diff of one object, once: while planning, or while executing under ``-y``; with --diff only."""
+    """
+    The diff of one object, once: while planning, or while executing under ``-y``; with --diff only.
+    """
     if not state.config.DIFF or state.is_executing == state.should_check_for_changes():
         return
     colours = {"+": "green", "-": "red"}
@@ -135,9 +150,11 @@ def show(title: str, lines: Sequence[str]) -> None:
 
 def wait_until(missing: Callable[[], Sequence[str]], timeout: float, settled: float = 0) -> None:
     """
-    Look again and again until nothing is missing, and say what still is, on a change and every ten seconds.
+    Look again and again until nothing is missing, and say what still is, on a change and every ten
+    seconds.
 
-    + missing: what is not yet so, such as ``["Gateway edge/public: Programmed is False: AddressNotAssigned"]``
+    + missing: what is not yet so, such as ``["Gateway edge/public: Programmed is False:
+      AddressNotAssigned"]``
     + timeout: seconds
     + settled: seconds for which nothing may be missing before that counts
 

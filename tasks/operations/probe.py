@@ -14,7 +14,8 @@ TIMEOUT = 5.0
 
 def send(request: Request, timeout: float = TIMEOUT) -> Answer:
     """
-    One new connection, one request. The certificate is not verified: that is the certificates' own check.
+    One new connection, one request. The certificate is not verified: that is the certificates' own
+    check.
 
     Raises OSError or http.client.HTTPException.
     """
@@ -51,7 +52,9 @@ def send_all(requests: Sequence[Request]) -> tuple[list[str], dict[Request, Answ
         try:
             answers[request] = send(request)
         except (OSError, http.client.HTTPException) as error:
-            problems.append(f"{request}: {getattr(error, 'strerror', None) or error or type(error).__name__}")
+            problems.append(
+                f"{request}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+            )
             return
         why = problem(request, answers[request])
         if why:

@@ -17,10 +17,14 @@ def parse_budget(value: int | str) -> int | float:
     share = re.fullmatch(r"(\d{1,3})%", value) if isinstance(value, str) else None
     if share and int(share[1]) <= 100:
         return int(share[1]) / 100
-    raise ValueError(f'{value!r} is neither a number of clusters, such as 2, nor a share, such as "10%"')
+    raise ValueError(
+        f'{value!r} is neither a number of clusters, such as 2, nor a share, such as "10%"'
+    )
 
 
 def allowed(budget: int | float, clusters: int) -> int:
-    """How many of ``clusters`` may fail; a share is rounded down, so "10%" of 9 clusters is none."""
+    """
+    How many of ``clusters`` may fail; a share is rounded down, so "10%" of 9 clusters is none.
+    """
     # The tiny addend keeps 0.29 * 100 at 29: binary fractions fall just below it.
     return budget if isinstance(budget, int) else floor(budget * clusters + 1e-9)

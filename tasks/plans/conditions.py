@@ -1,8 +1,9 @@
 """
-What a cluster's objects say about themselves, and whether they say it about what was asked for last.
+What a cluster's objects say about themselves, and whether they say it about what was asked for
+last.
 
-A condition counts only for its ``observedGeneration`` (Gateway API, Condition conventions): with a dead controller a
-Gateway stays Programmed for ever, and a newer generation is the only sign.
+A condition counts only for its ``observedGeneration`` (Gateway API, Condition conventions): with a
+dead controller a Gateway stays Programmed for ever, and a newer generation is the only sign.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ def unmet(
             found.append(f"{name}: {kind} is not reported yet")
         elif condition.get("observedGeneration", generation) < generation:
             found.append(
-                f"{name}: {kind} is reported for generation {condition['observedGeneration']}, not yet "
-                f"for {generation}"
+                f"{name}: {kind} is reported for generation {condition['observedGeneration']}, "
+                f"not yet for {generation}"
             )
         elif condition["status"] != "True":
             said = f": {condition['message']}" if condition.get("message") else ""
-            found.append(f"{name}: {kind} is {condition['status']}: {condition.get('reason')}{said}")
+            found.append(
+                f"{name}: {kind} is {condition['status']}: {condition.get('reason')}{said}"
+            )
     return found
 
 
@@ -68,7 +71,9 @@ def gateway(thing: Object) -> list[str]:
 
 
 def route(thing: Object, controller_name: str) -> list[str]:
-    """What keeps a route from serving, as this controller sees it; every parentRef must be answered."""
+    """
+    What keeps a route from serving, as this controller sees it; every parentRef must be answered.
+    """
     parents = [
         it
         for it in thing.get("status", {}).get("parents") or ()
@@ -98,16 +103,16 @@ def policy(thing: Object, controller_name: str) -> list[str]:
     if not ancestors:
         return [f"{title(thing)}: not taken up by {controller_name} yet"]
     return [
-        line
-        for it in ancestors
-        for line in unmet(thing, it.get("conditions", ()), ["Accepted"])
+        line for it in ancestors for line in unmet(thing, it.get("conditions", ()), ["Accepted"])
     ]
 
 
-def rolled_out(workload: Object, image: str | None = None, container: str | None = None) -> list[str]:
+def rolled_out(
+    workload: Object, image: str | None = None, container: str | None = None
+) -> list[str]:
     """
-    What a Deployment or DaemonSet still lacks: the wanted image in its template, and every Pod of that template
-    up and none of another left (Kubernetes docs, Deployments, "Complete Deployment").
+    What a Deployment or DaemonSet still lacks: the wanted image in its template, and every Pod of
+    that template up and none of another left (Kubernetes docs, Deployments, "Complete Deployment").
 
     + image: the wanted reference, None takes any; + container: its name, None means the first
     """
@@ -116,7 +121,9 @@ def rolled_out(workload: Object, image: str | None = None, container: str | None
     containers = spec["template"]["spec"]["containers"]
     current = next((it for it in containers if container in (None, it["name"])), containers[0])
     if image is not None and current["image"] != image:
-        return [f"{name}: container {current['name']} still has image {current['image']}, not {image}"]
+        return [
+            f"{name}: container {current['name']} still has image {current['image']}, not {image}"
+        ]
     if status.get("observedGeneration", 0) < workload["metadata"].get("generation", 0):
         return [f"{name}: its newest specification was not acted on yet"]
     if workload["kind"] == "DaemonSet":
@@ -137,11 +144,16 @@ def rolled_out(workload: Object, image: str | None = None, container: str | None
 
 
 def leads(lease: Object | None, pods: Iterable[Object]) -> list[str]:
-    """Whether the holder of the controller's Lease is one of ``pods``; the holder looks like "<Pod>_<uuid>"."""
+    """
+    Whether the holder of the controller's Lease is one of ``pods``; the holder looks like
+    "<Pod>_<uuid>".
+    """
     if lease is None:
         return ["no controller has become leader yet"]
     holder = (lease.get("spec") or {}).get("holderIdentity") or ""
     names = {it["metadata"]["name"] for it in pods}
     if holder.rpartition("_")[0] in names:
         return []
-    return [f"{title(lease)} is held by {holder or 'nobody'}, not by a Pod of the wanted version yet"]
+    return [
+        f"{title(lease)} is held by {holder or 'nobody'}, not by a Pod of the wanted version yet"
+    ]

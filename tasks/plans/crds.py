@@ -1,4 +1,6 @@
-"""Which CustomResourceDefinitions differ from those of a chart, decided from their metadata alone."""
+"""
+Which CustomResourceDefinitions differ from those of a chart, decided from their metadata alone.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-#: The digest of what was applied, and the generation that the server gave it: any later change of the
-#: specification, by whomever, raises the generation (Kubernetes API conventions, "metadata.generation").
+#: The digest of what was applied, and the generation that the server gave it: any later change of
+#: the specification, by whomever, raises the generation (Kubernetes API conventions,
+#: "metadata.generation").
 DIGEST, GENERATION = "envoyfleet.dev/digest", "envoyfleet.dev/generation"
 
 Object = Mapping[str, Any]
@@ -16,8 +19,8 @@ Object = Mapping[str, Any]
 
 def marked(crd: Object) -> dict[str, Any]:
     """
-    A chart's CRD as it is applied, without status, with the digest of all that in its annotations. Computed
-    once a chart: the CRDs of Envoy Gateway are 5 MB of JSON.
+    A chart's CRD as it is applied, without status, with the digest of all that in its annotations.
+    Computed once a chart: the CRDs of Envoy Gateway are 5 MB of JSON.
     """
     metadata = {k: v for k, v in crd["metadata"].items() if k != "creationTimestamp"}
     manifest = {**{k: v for k, v in crd.items() if k != "status"}, "metadata": metadata}
@@ -28,15 +31,17 @@ def marked(crd: Object) -> dict[str, Any]:
 
 def changed(wanted: Iterable[Object], live: Iterable[Object]) -> list[Object]:
     """
-    Those of ``wanted`` (see ``marked``) that the cluster lacks, has in another form, or had changed by somebody
-    since. ``live`` are the cluster's CRDs, metadata is enough.
+    Those of ``wanted`` (see ``marked``) that the cluster lacks, has in another form, or had
+    changed by somebody since. ``live`` are the cluster's CRDs, metadata is enough.
     """
     known = {it["metadata"]["name"]: it["metadata"] for it in live}
     return [it for it in wanted if not _as_applied(it, known.get(it["metadata"]["name"]))]
 
 
 def stamped(crd: Object, generation: int) -> dict[str, Any]:
-    """The manifest to apply, so that ``changed`` recognises it; ``generation`` is the one it will get."""
+    """
+    The manifest to apply, so that ``changed`` recognises it; ``generation`` is the one it will get.
+    """
     notes = {**crd["metadata"]["annotations"], GENERATION: str(generation)}
     return {**crd, "metadata": {**crd["metadata"], "annotations": notes}}
 
@@ -55,8 +60,9 @@ def not_established(names: Iterable[str], live: Iterable[Object]) -> list[str]:
 
 def bundle(live: Sequence[Object]) -> tuple[str, str]:
     """
-    The Gateway API bundle and channel of a cluster's CRDs, such as ("v1.6.1", "experimental"); several are
-    joined with "+", ("", "") means none. Read off each CRD: policies and leftovers carry other versions.
+    The Gateway API bundle and channel of a cluster's CRDs, such as ("v1.6.1", "experimental");
+    several are joined with "+", ("", "") means none. Read off each CRD: policies and leftovers
+    carry other versions.
     """
     prefix = "gateway.networking.k8s.io"
     own = [
@@ -72,8 +78,9 @@ def bundle(live: Sequence[Object]) -> tuple[str, str]:
 
 def downgrades(wanted: Iterable[Object], live: Iterable[Object]) -> list[str]:
     """
-    CRDs of the cluster that are of a newer Gateway API bundle than the wanted ones, a line each: a storage version
-    that moved on cannot move back (Gateway API docs, CRD Management: "Avoid moving backwards").
+    CRDs of the cluster that are of a newer Gateway API bundle than the wanted ones, a line each: a
+    storage version that moved on cannot move back (Gateway API docs, CRD Management: "Avoid moving
+    backwards").
     """
     from packaging.version import InvalidVersion, Version
 
@@ -82,7 +89,10 @@ def downgrades(wanted: Iterable[Object], live: Iterable[Object]) -> list[str]:
     found = []
     for crd in wanted:
         name = crd["metadata"]["name"]
-        new, old = (crd["metadata"].get("annotations") or {}).get(note), known.get(name, {}).get(note)
+        new, old = (
+            (crd["metadata"].get("annotations") or {}).get(note),
+            known.get(name, {}).get(note),
+        )
         try:
             if new and old and Version(old) > Version(new):
                 found.append(f"{name} is of bundle {old}, newer than {new}")

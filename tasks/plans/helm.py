@@ -1,8 +1,8 @@
 """
 What Helm knows about a release, read from its own record, and what is to be done about it.
 
-The record is the Secret ``sh.helm.release.v1.<release>.v<revision>``: base64 in base64 of gzipped JSON
-(Helm source, pkg/storage/driver/secrets.go and util.go; the same in Helm 3 and 4).
+The record is the Secret ``sh.helm.release.v1.<release>.v<revision>``: base64 in base64 of gzipped
+JSON (Helm source, pkg/storage/driver/secrets.go and util.go; the same in Helm 3 and 4).
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Release:
 
 
 def newest(records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The Secret with the highest revision of some release Secrets (metadata is enough), or None."""
+    """
+    The Secret with the highest revision of some release Secrets (metadata is enough), or None.
+    """
     return max(records, key=lambda it: int(it["metadata"]["labels"]["version"]), default=None)
 
 
@@ -62,7 +64,9 @@ def decode(secret: Mapping[str, Any]) -> Release:
     """Raises ValueError, in one line, for a record that cannot be read."""
     name = secret["metadata"]["name"]
     try:
-        record = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"]))))
+        record = json.loads(
+            gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"])))
+        )
         chart = record["chart"]
         metadata = chart["metadata"]
         return Release(
@@ -89,8 +93,8 @@ def decode(secret: Mapping[str, Any]) -> Release:
 def content(templates: Mapping[str, bytes], values: Mapping[str, Any]) -> str:
     """
     A digest of what makes a chart install what it installs: its templates by name, such as
-    ``{"templates/service.yaml": b"..."}``, and its default values. The same for the archive and for the
-    record of a release, so a chart re-packed under an old version is found.
+    ``{"templates/service.yaml": b"..."}``, and its default values. The same for the archive and
+    for the record of a release, so a chart re-packed under an old version is found.
     """
     digest = sha256()
     for name in sorted(templates):
@@ -104,8 +108,8 @@ def stuck(release: Release) -> str | None:
     if release.status in PENDING:
         return (
             f"Helm release {release.namespace}/{release.name} revision {release.revision} is "
-            f"{release.status}: a helm process was killed or still runs; when none runs, go back with "
-            f"helm rollback {release.name} <good revision> -n {release.namespace}"
+            f"{release.status}: a helm process was killed or still runs; when none runs, go back "
+            f"with helm rollback {release.name} <good revision> -n {release.namespace}"
         )
     if release.status in ("uninstalling", "uninstalled"):
         return (

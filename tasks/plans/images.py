@@ -1,4 +1,7 @@
-"""Which images a cluster is to run: the settings of the inventory with versions and registry filled in."""
+"""
+Which images a cluster is to run: the settings of the inventory with versions and registry filled
+in.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from packaging.version import Version
 
 from tasks.plans.versions import envoy_version
 
-#: What the releases name themselves; written out, because Envoy Gateway pins its own by digest since 1.9, which
-#: neither a mirror that re-packs nor an archive can match.
+#: What the releases name themselves; written out, because Envoy Gateway pins its own by digest
+#: since 1.9, which neither a mirror that re-packs nor an archive can match.
 ENVOY_GATEWAY = "docker.io/envoyproxy/gateway:v{version}"
 ENVOY = "docker.io/envoyproxy/envoy:distroless-v{envoy}"
 
@@ -48,7 +51,8 @@ def wanted(data: Data) -> Images:
     template = given.envoy or ENVOY
     if "{envoy}" in template and envoy is None:
         raise ValueError(
-            f"the Envoy of Envoy Gateway {version} is not known: set images.envoy to a full reference"
+            f"the Envoy of Envoy Gateway {version} is not known: set images.envoy to a full "
+            "reference"
         )
 
     def full(text: str) -> str:
@@ -63,10 +67,16 @@ def wanted(data: Data) -> Images:
 
 
 def moved(reference: str, registry: str | None) -> str:
-    """The reference in another registry, as the chart's global.imageRegistry does it: the first part is replaced."""
+    """
+    The reference in another registry, as the chart's global.imageRegistry does it: the first part
+    is replaced.
+    """
     return f"{registry}/{reference.partition('/')[2]}" if registry else reference
 
 
 def tcproute_api(envoy_gateway: str) -> str:
-    """The TCPRoute version that a controller watches (its source, internal/provider/kubernetes/controller.go)."""
+    """
+    The TCPRoute version that a controller watches (its source,
+    internal/provider/kubernetes/controller.go).
+    """
     return "v1" if Version(envoy_gateway) >= Version("1.9.0") else "v1alpha2"

@@ -67,8 +67,8 @@ def kind_of(api_version: str, kind: str) -> Kind:
 
 def path(api_version: str, kind: str, namespace: str | None = None, name: str | None = None) -> str:
     """
-    Such as "/apis/gateway.networking.k8s.io/v1/namespaces/edge/gateways/public". Without ``namespace`` a
-    list over all namespaces, without ``name`` the list.
+    Such as "/apis/gateway.networking.k8s.io/v1/namespaces/edge/gateways/public". Without
+    ``namespace`` a list over all namespaces, without ``name`` the list.
     """
     entry = kind_of(api_version, kind)
     root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
@@ -90,5 +90,8 @@ def title(manifest: Mapping[str, Any]) -> str:
 
 
 def in_order(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What others refer to comes first: namespaces, CRDs, Secrets, classes, Gateways, routes, policies."""
+    """
+    What others refer to comes first: namespaces, CRDs, Secrets, classes, Gateways, routes,
+    policies.
+    """
     return sorted(manifests, key=lambda it: kind_of(it["apiVersion"], it["kind"]).rank)

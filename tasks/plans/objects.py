@@ -1,4 +1,7 @@
-"""What is different between an object as we want it and as the cluster has it, without asking the server."""
+"""
+What is different between an object as we want it and as the cluster has it, without asking the
+server.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ SERVER_OWNED = (
 
 def is_applied(wanted: Mapping[str, Any], live: Mapping[str, Any] | None) -> bool:
     """
-    Whether server-side apply of ``wanted`` would change nothing: every field in it has that value in the
-    cluster, and everything that we own there is still in it (Kubernetes docs, Server-Side Apply: a field that
-    its last manager leaves out is removed). False may be wrong, for a value that the server normalises ("1" and
-    "1000m"); then a dry run decides. True is never wrong.
+    Whether server-side apply of ``wanted`` would change nothing: every field in it has that value
+    in the cluster, and everything that we own there is still in it (Kubernetes docs, Server-Side
+    Apply: a field that its last manager leaves out is removed). False may be wrong, for a value
+    that the server normalises ("1" and "1000m"); then a dry run decides. True is never wrong.
     """
     if live is None:
         return False
@@ -49,7 +52,9 @@ def holds(live: Any, wanted: Any) -> bool:
 
 
 def owned_fields(live: Mapping[str, Any], manager: str = MANAGER) -> Mapping[str, Any] | None:
-    """The ``fieldsV1`` tree of what ``manager`` applied, or None where it never applied this object."""
+    """
+    The ``fieldsV1`` tree of what ``manager`` applied, or None where it never applied this object.
+    """
     for entry in live["metadata"].get("managedFields") or ():
         if (
             entry.get("manager") == manager
@@ -63,8 +68,8 @@ def owned_fields(live: Mapping[str, Any], manager: str = MANAGER) -> Mapping[str
 def left_out(owned: Mapping[str, Any], wanted: Any, at: str = "") -> Iterator[str]:
     """
     Paths that we own in the cluster and no longer want, such as ".spec.listeners[name=https]".
-    ``owned`` is a ``fieldsV1`` tree: "f:name" a field, 'k:{"name":"x"}' an item by key, 'v:"x"' an item by
-    value, "." the thing itself (Kubernetes API reference, FieldsV1).
+    ``owned`` is a ``fieldsV1`` tree: "f:name" a field, 'k:{"name":"x"}' an item by key, 'v:"x"' an
+    item by value, "." the thing itself (Kubernetes API reference, FieldsV1).
     """
 
     for key, below in owned.items():
@@ -93,7 +98,9 @@ def _items(wanted: Any) -> Sequence[Any]:
 
 
 def _may_be_default(wanted: Any, keys: Mapping[str, Any]) -> bool:
-    """An item's key may hold a default that the manifest leaves out, such as protocol: TCP of a port."""
+    """
+    An item's key may hold a default that the manifest leaves out, such as protocol: TCP of a port.
+    """
     return any(
         isinstance(it, Mapping) and all(it.get(k, v) == v for k, v in keys.items())
         for it in _items(wanted)
@@ -102,8 +109,9 @@ def _may_be_default(wanted: Any, keys: Mapping[str, Any]) -> bool:
 
 def diff(live: Mapping[str, Any] | None, planned: Mapping[str, Any]) -> list[str]:
     """
-    The change as lines of a unified diff ("-  replicas: 1", "+  replicas: 2"), empty where there is none.
-    What the server owns is left out, and a Secret shows that a value differs, never the value.
+    The change as lines of a unified diff ("-  replicas: 1", "+  replicas: 2"), empty where there
+    is none. What the server owns is left out, and a Secret shows that a value differs, never the
+    value.
     """
     import yaml
 
@@ -146,8 +154,8 @@ def _masked(
 
 def conflicts(body: Mapping[str, Any]) -> list[str]:
     """
-    What a 409 answer to server-side apply names, as "spec.replicas belongs to kubectl". ``body`` is a
-    Status with ``details.causes`` (Kubernetes docs, Server-Side Apply, Conflicts).
+    What a 409 answer to server-side apply names, as "spec.replicas belongs to kubectl". ``body``
+    is a Status with ``details.causes`` (Kubernetes docs, Server-Side Apply, Conflicts).
     """
     causes = (body.get("details") or {}).get("causes") or []
     return [

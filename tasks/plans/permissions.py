@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Right:
-    """+ resource: "gateways.gateway.networking.k8s.io", a core one without its dot; + namespace: None is everywhere."""
+    """
+    + resource: "gateways.gateway.networking.k8s.io", a core one without its dot; + namespace: None
+      is everywhere.
+    """
 
     verb: str
     resource: str
@@ -20,7 +23,10 @@ class Right:
 
 
 def needed(namespace: str) -> list[Right]:
-    """What install and upgrade do themselves, and what the chart's objects need; ``namespace`` is the controller's."""
+    """
+    What install and upgrade do themselves, and what the chart's objects need; ``namespace`` is the
+    controller's.
+    """
     gateway_api, envoy = "gateway.networking.k8s.io", "gateway.envoyproxy.io"
     everywhere = [
         ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
@@ -34,7 +40,12 @@ def needed(namespace: str) -> list[Right]:
         ("patch", f"envoyproxies.{envoy}"),
         ("patch", f"clienttrafficpolicies.{envoy}"),
     ]
-    inside = [("list", "secrets"), ("create", "secrets"), ("patch", "deployments.apps"), ("create", "jobs.batch")]
+    inside = [
+        ("list", "secrets"),
+        ("create", "secrets"),
+        ("patch", "deployments.apps"),
+        ("create", "jobs.batch"),
+    ]
     return [
         *(Right(verb, resource) for verb, resource in everywhere),
         *(Right(verb, resource, namespace) for verb, resource in inside),
@@ -42,7 +53,10 @@ def needed(namespace: str) -> list[Right]:
 
 
 def review(right: Right) -> dict[str, Any]:
-    """The SelfSubjectAccessReview that asks for it (Kubernetes API reference, authorization.k8s.io/v1)."""
+    """
+    The SelfSubjectAccessReview that asks for it (Kubernetes API reference,
+    authorization.k8s.io/v1).
+    """
     resource, _, group = right.resource.partition(".")
     about = {"verb": right.verb, "resource": resource, "group": group}
     if right.namespace:

@@ -18,7 +18,8 @@ class Request:
 
     + address, port: where to connect; + scheme: "http", "https" or "tcp"
     + host: for the Host header and SNI; + path: such as "/"
-    + routed: whether a route of the inventory should take it; without one any answer of the proxy counts
+    + routed: whether a route of the inventory should take it; without one any answer of the proxy
+      counts
     """
 
     gateway: str
@@ -38,7 +39,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """+ status: of HTTP, 0 for a bare connection; + by: who answered, such as "demo/blue-5c9f (lab-1)", or ""."""
+    """
+    + status: of HTTP, 0 for a bare connection; + by: who answered, such as "demo/blue-5c9f
+      (lab-1)", or "".
+    """
 
     status: int
     by: str = ""
@@ -47,8 +51,8 @@ class Answer:
 
 def requests(gateway: Object, routes: Iterable[Object]) -> list[Request]:
     """
-    One request a listener and host name. ``gateway`` and ``routes`` are objects of the cluster; UDP is left out,
-    because silence proves nothing.
+    One request a listener and host name. ``gateway`` and ``routes`` are objects of the cluster;
+    UDP is left out, because silence proves nothing.
     """
     meta = gateway["metadata"]
     name = f"{meta['namespace']}/{meta['name']}"
@@ -104,7 +108,10 @@ def _attached(gateway: Object, listener: Object, route: Object) -> bool:
 
 
 def covered(hostname: str, by: str | None) -> bool:
-    """Whether a listener's hostname takes a route's (Gateway API spec, Listener.hostname: "*.x" is not "x")."""
+    """
+    Whether a listener's hostname takes a route's (Gateway API spec, Listener.hostname: "*.x" is
+    not "x").
+    """
     if by is None or hostname == by:
         return True
     if by.startswith("*."):
@@ -119,8 +126,9 @@ def concrete(hostname: str | None) -> str | None:
 
 def problem(request: Request, answer: Answer) -> str | None:
     """
-    Why an answer does not prove that traffic flows, or None. An empty 404 is Envoy's own "no route", an empty 500
-    or 503 its refusal of a broken or backendless route (facts measured with Envoy 1.38 to 1.40).
+    Why an answer does not prove that traffic flows, or None. An empty 404 is Envoy's own "no
+    route", an empty 500 or 503 its refusal of a broken or backendless route (facts measured with
+    Envoy 1.38 to 1.40).
     """
     if request.scheme == "tcp" or not request.routed:
         return None
@@ -134,8 +142,8 @@ def problem(request: Request, answer: Answer) -> str | None:
 
 def answered_by(headers: Mapping[str, str], body: bytes) -> str:
     """
-    Who answered, as far as the answer says: the Pod of the echo backend of the Gateway API conformance tests
-    ("demo/blue-5c9f (lab-1)"), else the Server header, else "".
+    Who answered, as far as the answer says: the Pod of the echo backend of the Gateway API
+    conformance tests ("demo/blue-5c9f (lab-1)"), else the Server header, else "".
     """
     try:
         document = json.loads(body)
