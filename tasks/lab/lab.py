@@ -8,6 +8,7 @@ from tasks.lab import (
     cluster,
     control_plane,
     debian,
+    loadbalancer,
     network,
     parts,
     registry,
@@ -52,7 +53,7 @@ def up(name: str, count: int, versions: tuple[str, ...] | None, leaving: float |
 
 def shared(lab: Lab) -> list[Process]:
     """The processes all clusters of a lab share."""
-    return [control_plane.etcd(lab), registry.process(lab)]
+    return [control_plane.etcd(lab), registry.process(lab), loadbalancer.process(lab)]
 
 
 def start_shared(lab: Lab) -> None:

@@ -1,0 +1,175 @@
+"""
+The load balancer of a lab, for all its clusters.
+
+    python -m tasks.lab.loadbalancer LAB
+
+It watches Services and EndpointSlices, gives addresses and sends traffic on; see ``addresses`` for
+who gets which and ``forwarding`` for where it goes.
+"""
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+from tasks.lab import addresses, forwarding, network, state, users
+from tasks.lab.addresses import Assignment
+from tasks.lab.api import Api, ApiError, Object, now
+from tasks.lab.processes import Process
+from tasks.lab.progress import LabError, say
+from tasks.lab.state import Cluster, Lab
+
+SERVICES = "/api/v1/services"
+SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
+
+
+def process(lab: Lab) -> Process:
+    """The load balancer's process."""
+    repository = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "tasks.lab.loadbalancer", lab.name]
+    environment = {"PYTHONPATH": str(repository), "PYTHONDONTWRITEBYTECODE": "1"}
+    return Process(lab.name, "lab", "load-balancer", command, environment=environment)
+
+
+class Watched:
+    """A collection of a cluster, kept up to date by a thread of its own."""
+
+    def __init__(self, api: Api, path: str, changed: threading.Event) -> None:
+        self._api, self._path, self._changed = api, path, changed
+        self._objects: dict[str, Object] | None = None
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def objects(self) -> list[Object] | None:
+        """Everything there is, or ``None`` before the first answer."""
+        found = self._objects
+        return None if found is None else list(found.values())
+
+    def _follow(self) -> None:
+        while True:
+            try:
+                for kind, content in self._api.watch(self._path):
+                    self._take(kind, content)
+                    self._changed.set()
+            except ApiError:
+                time.sleep(0.5)
+
+    def _take(self, kind: str, content: Object) -> None:
+        if kind == "LISTED":
+            self._objects = content
+            return
+        objects = dict(self._objects or {})
+        objects.pop(content["metadata"]["uid"], None)
+        if kind != "DELETED":
+            objects[content["metadata"]["uid"]] = content
+        self._objects = objects
+
+
+class Balancer:
+    """One cluster's share of the load balancer."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._api = Api(cluster, users.LOAD_BALANCER)
+        self._changed = threading.Event()
+        self._services = Watched(self._api, SERVICES, self._changed)
+        self._slices = Watched(self._api, SLICES, self._changed)
+        self._leaving = forwarding.Leaving()
+        self._rules = ""
+        self._told: dict[str, str] = {}
+        self._complaint = ""
+
+    def run(self) -> None:
+        """Go on for ever; once a second also without a change, for settings and leaving endpoints."""
+        while True:
+            self._changed.wait(1)
+            self._changed.clear()
+            try:
+                self.balance()
+                self._complaint = ""
+            except LabError as error:
+                self._complain(str(error))
+                time.sleep(0.5)
+
+    def balance(self) -> None:
+        """Give addresses and send traffic on, as things are now."""
+        services, slices = self._services.objects(), self._slices.objects()
+        lab = state.load(self._cluster.lab)
+        if services is None or slices is None or lab is None:
+            return
+        assigned = addresses.assign(services, self._cluster.load_balancer_range)
+        if "no-address" in state.faults(self._cluster):
+            assigned = dict.fromkeys(assigned, Assignment(None, addresses.NO_ADDRESS_LEFT))
+        ready: dict[forwarding.Frontend, set[forwarding.Target]] = {}
+        for service in addresses.balanced(services):
+            address = assigned[service["metadata"]["uid"]].address
+            if address:
+                ready |= forwarding.ready(service, address, slices)
+        targets = self._leaving.targets(ready, time.monotonic(), lab.leaving_endpoints)
+        self._send_on(forwarding.rules(targets, self._cluster.load_balancer_range))
+        for service in addresses.balanced(services):
+            self._publish(service, assigned[service["metadata"]["uid"]])
+
+    def _send_on(self, rules: str) -> None:
+        """Put the rules in force, before any address is published that relies on them."""
+        if rules != self._rules:
+            inside = f"--net={network.NAMESPACES / self._cluster.namespace}"
+            network.run("nsenter", inside, "nft", "-f", "-", text=rules)
+            self._rules = rules
+
+    def _publish(self, service: Object, assigned: Assignment) -> None:
+        """Write the Service's status, and an event where it cannot have what it asks for."""
+        metadata = service["metadata"]
+        if assigned.address != addresses.current(service):
+            ingress = [{"ip": assigned.address, "ipMode": "Proxy"}] if assigned.address else None
+            path = f"/api/v1/namespaces/{metadata['namespace']}/services/{metadata['name']}/status"
+            try:
+                self._api.patch(path, {"status": {"loadBalancer": {"ingress": ingress}}})
+            except ApiError as error:
+                if error.status != 404:  # deleted meanwhile
+                    raise
+        if assigned.problem is None:
+            self._told.pop(metadata["uid"], None)
+        elif self._told.get(metadata["uid"]) != assigned.problem:
+            self._tell(service, assigned.problem)
+            self._told[metadata["uid"]] = assigned.problem
+
+    def _tell(self, service: Object, problem: str) -> None:
+        metadata = service["metadata"]
+        involved = {name: metadata[name] for name in ("namespace", "name", "uid")}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {
+                "name": f"{metadata['name']}.{time.time_ns():x}",
+                "namespace": metadata["namespace"],
+            },
+            "involvedObject": {"apiVersion": "v1", "kind": "Service", **involved},
+            "type": "Warning",
+            "reason": "SyncLoadBalancerFailed",
+            "message": f"Error syncing load balancer: failed to ensure load balancer: {problem}",
+            "source": {"component": "service-controller"},
+            "firstTimestamp": now(),
+            "lastTimestamp": now(),
+            "count": 1,
+        }
+        self._api.request("POST", f"/api/v1/namespaces/{metadata['namespace']}/events", event)
+
+    def _complain(self, text: str) -> None:
+        if text != self._complaint:
+            say(text)
+            self._complaint = text
+
+
+def main(name: str) -> None:
+    """Serve every cluster of a lab, also those that join later; ends when the lab is gone."""
+    serving: set[str] = set()
+    while (lab := state.load(name)) is not None:
+        for cluster in lab.members():
+            if cluster.name not in serving and (cluster.root / "users" / "tokens.csv").exists():
+                threading.Thread(target=Balancer(cluster).run, daemon=True).start()
+                serving.add(cluster.name)
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
