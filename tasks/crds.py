@@ -50,7 +50,9 @@ def installed(chart: Chart, timeout: int = 120) -> Steps:
     for manifest in manifests:
         yield apply_command(manifest, force=True)
     if state.is_executing:
-        wait_until(
-            lambda: crds.not_established(names, fact(KubeObjects, api_version=API, kind=KIND)),
-            timeout,
-        )
+
+        def missing() -> list[str]:
+            served = fact(KubeObjects, api_version=API, kind=KIND)
+            return crds.not_established(names, served)
+
+        wait_until(missing, timeout)

@@ -18,7 +18,7 @@ from tasks.connectors import kubeconfig
 from tasks.facts.permissions import MayDo
 from tasks.fleet import charts
 from tasks.fleet import run as fleet_run
-from tasks.fleet.guard import Steps, fact, fleet_operation
+from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.tables import print_findings, print_table
 from tasks.plans import permissions
@@ -50,7 +50,7 @@ def look(data: Cluster) -> Steps:
         lock_problem = str(error)
     how, plugin = sign_in(host.data.get("kube_context"), host.data.get("kube_config"))
     rights = permissions.needed(data.namespace)
-    denied = [str(it) for it in rights if not fact(MayDo, right=it)]
+    denied = [it.text for it in rights if not fact(MayDo, right=it)]
     seen = Readiness(
         helm=helm_version(data.helm),
         helm_binary=data.helm,
@@ -60,7 +60,7 @@ def look(data: Cluster) -> Steps:
         pinned=pinned,
         lock_problem=lock_problem,
         plugin=(plugin, shutil.which(plugin) is not None) if plugin else None,
-        kubernetes=host.connector.kubernetes_version,
+        kubernetes=kubernetes_version(),
         denied=denied,
     )
     fleet_run.current().findings += readiness_findings(host.name, seen)

@@ -18,7 +18,7 @@ from tasks.facts.kube import KubeObject, KubeObjects
 from tasks.fleet import charts
 from tasks.fleet import run as fleet_run
 from tasks.fleet.charts import Chart
-from tasks.fleet.guard import Steps, fact, fleet_operation
+from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import render
 from tasks.operations import helm
@@ -104,7 +104,7 @@ def fit(data: Cluster, upgrading: bool) -> Steps:
     installed = release.version if release else None
     wanted = data.envoy_gateway_version
     problem = versions.refusal(installed, wanted) or versions.kubernetes_problem(
-        wanted, host.connector.kubernetes_version
+        wanted, kubernetes_version()
     )
     if release and not problem:
         problem = releases.stuck(release)

@@ -221,7 +221,7 @@ def _listed(group: str, kind: str) -> list[dict[str, Any]]:
 
 def _answers(answers: Mapping[probes.Request, probes.Answer]) -> str:
     parts = []
-    for request, answer in sorted(answers.items(), key=lambda it: str(it[0])):
+    for request, answer in sorted(answers.items(), key=lambda it: it[0].text):
         by = f" from {answer.by}" if answer.by else ""
-        parts.append(f"{request}: {answer.status or 'connected'}{by}")
+        parts.append(f"{request.text}: {answer.status or 'connected'}{by}")
     return "; ".join(parts) or "no listener to probe"

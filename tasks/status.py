@@ -18,7 +18,7 @@ from tasks.checks.gateways import gateway_findings
 from tasks.checks.versions import Installed, version_findings
 from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
 from tasks.fleet import run as fleet_run
-from tasks.fleet.guard import Steps, fact, fleet_operation
+from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.tables import print_findings, print_table
 from tasks.plans import conditions, crds, versions
@@ -53,7 +53,7 @@ def read(data: Cluster) -> Steps:
     """One row of the table. Reads only: at most ten requests."""
     yield from ()
     today = fleet_run.now().date()
-    kubernetes = host.connector.kubernetes_version
+    kubernetes = kubernetes_version()
     release = envoy_gateway.newest_release(data)
     live = fact(KubeObjects, api_version=API, kind="CustomResourceDefinition", metadata_only=True)
     bundle, channel = crds.bundle(live)

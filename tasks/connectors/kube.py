@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError, InventoryError
@@ -46,7 +46,7 @@ class KubeConnector(BaseConnector):
 
     handles_execution = True
     data_cls = KubeData
-    data_meta: ClassVar[dict[str, DataMeta]] = {
+    data_meta = {  # noqa: RUF012  # pyinfra's own form
         "kube_context": DataMeta("name of the context in the kubeconfig"),
         "kube_config": DataMeta(
             "kubeconfig file; None means KUBECONFIG, then ~/.kube/config", None

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from pyinfra import host, logger, state
 from pyinfra.api import FactBase, operation
+from pyinfra.api.arguments_typed import PyinfraOperation
 from pyinfra.api.command import PyinfraCommand, StringCommand
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.facts import get_fact
@@ -46,6 +47,13 @@ def fact(cls: type[FactBase[T]], **arguments: Any) -> T:
     return cast(T, value)
 
 
+def kubernetes_version() -> str:
+    """
+    The Kubernetes version of this cluster, such as "1.35.4"; the connector read it on connecting.
+    """
+    return str(ctx_host.get().connector.kubernetes_version)
+
+
 class Fail(StringCommand):
     """
     A command that fails with a message: how an operation fails its own cluster while it executes.
@@ -64,13 +72,13 @@ class Fail(StringCommand):
 
 def fleet_operation(
     is_idempotent: bool = True,
-) -> Callable[[Callable[P, Steps]], Callable[P, Any]]:
+) -> Callable[[Callable[P, Steps]], PyinfraOperation[P]]:
     """
     ``pyinfra.api.operation`` for fleets: an exception fails the cluster it happened on, in one
     line, and no other. An operation's own ``_if`` adds to the one of the block around it.
     """
 
-    def decorator(func: Callable[P, Steps]) -> Callable[P, Any]:
+    def decorator(func: Callable[P, Steps]) -> PyinfraOperation[P]:
         @wraps(func)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Steps:
             preparing = state.current_stage == StateStage.Prepare
@@ -89,18 +97,19 @@ def fleet_operation(
                     host.log_styled(f"Error: {message}", fg="red", log_func=logger.error)
                     state.fail_hosts({_host()})
 
-        op = operation(is_idempotent=is_idempotent)(guarded)
+        op: Any = operation(is_idempotent=is_idempotent)(cast(Any, guarded))
 
         @wraps(op)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            outer = (host.current_deploy_kwargs or {}).get("_if")
+        def call(*args: Any, **kwargs: Any) -> Any:
+            around: Any = host.current_deploy_kwargs or {}
+            outer = around.get("_if")
             if outer and "_if" in kwargs:
-                own: Any = kwargs["_if"]
+                own = kwargs["_if"]
                 kwargs["_if"] = [*outer, *(own if isinstance(own, list) else [own])]
             return op(*args, **kwargs)
 
         call._inner = op._inner  # type: ignore[attr-defined]  # `yield from` and pyinfra-testing
-        return call
+        return cast("PyinfraOperation[P]", call)
 
     return decorator
 

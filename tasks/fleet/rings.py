@@ -9,7 +9,7 @@ interleaves the rings).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from gevent.lock import RLock
 from pyinfra import host, state
@@ -41,7 +41,7 @@ def rings(max_failed: int | str = 0) -> Iterator[int]:
     present = sorted({fleet_run.current().clusters[it.name].ring for it in _members()})
     for ring in host.loop(present):
         if ring == own.ring:
-            with host.deploy(f"Ring {ring}", {"_if": []}, None, in_deploy=False):
+            with host.deploy(f"Ring {ring}", cast(Any, {"_if": []}), None, in_deploy=False):
                 yield ring
         if ring != present[-1]:
             _gate(name=f"Gate after ring {ring}", ring=ring, budget=budget)
@@ -60,7 +60,7 @@ def _gate(ring: int, budget: int | float) -> Steps:
     if not state.is_executing:
         return
     with _lock:
-        run, gate = fleet_run.current(), host.current_op_hash
+        run, gate = fleet_run.current(), str(host.current_op_hash)
         clusters = _members()
         late = _unfinished(clusters, ring, gate)
         if late:

@@ -132,9 +132,8 @@ def _makes_way_for(manifest: Mapping[str, Any], other: Mapping[str, Any]) -> boo
     """
     Whether ``other``, applied earlier in this operation, creates the namespace of ``manifest``.
     """
-    return other["kind"] == "Namespace" and (
-        other["metadata"]["name"] == manifest["metadata"].get("namespace")
-    )
+    namespace = manifest["metadata"].get("namespace")
+    return bool(other["kind"] == "Namespace" and other["metadata"]["name"] == namespace)
 
 
 def show(title: str, lines: Sequence[str]) -> None:

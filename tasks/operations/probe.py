@@ -53,7 +53,7 @@ def send_all(requests: Sequence[Request]) -> tuple[list[str], dict[Request, Answ
             answers[request] = send(request)
         except (OSError, http.client.HTTPException) as error:
             problems.append(
-                f"{request}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+                f"{request.text}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
             )
             return
         why = problem(request, answers[request])

@@ -18,7 +18,9 @@ class Right:
     resource: str
     namespace: str | None = None
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """Such as "patch deployments.apps in envoy-gateway-system"."""
         return f"{self.verb} {self.resource}" + (f" in {self.namespace}" if self.namespace else "")
 
 

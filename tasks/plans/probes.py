@@ -31,7 +31,9 @@ class Request:
     path: str = "/"
     routed: bool = False
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """Such as "edge/public:http http://blue.lab.test:80/"."""
         if self.scheme == "tcp":
             return f"{self.gateway}:{self.listener} tcp {self.address}:{self.port}"
         return f"{self.gateway}:{self.listener} {self.scheme}://{self.host}:{self.port}{self.path}"
@@ -133,10 +135,10 @@ def problem(request: Request, answer: Answer) -> str | None:
     if request.scheme == "tcp" or not request.routed:
         return None
     if answer.status == 404 and answer.empty:
-        return f"{request}: 404 from Envoy itself: no route took the request"
+        return f"{request.text}: 404 from Envoy itself: no route took the request"
     if answer.status >= 500:
         who = "Envoy itself" if answer.empty else "behind it"
-        return f"{request}: {answer.status} from {who}"
+        return f"{request.text}: {answer.status} from {who}"
     return None
 
 
