@@ -99,8 +99,8 @@ def refusal(installed: str | None, wanted: str) -> str | None:
         now = parse(installed)
     except ValueError:
         return (
-            f'the installed Envoy Gateway "{installed}" is not a release, so nobody can say what an '
-            f"upgrade to {to} changes: bring it to a release by hand first"
+            f'the installed Envoy Gateway "{installed}" is not a release, so what an upgrade to '
+            f"{to} changes is not known: bring it to a release by hand first"
         )
     if now > to:
         return f"Envoy Gateway {now} is newer than {to}: go back with deploys/rollback.py"

@@ -204,8 +204,8 @@ def test_cve_is_gone_in_each_release_that_fixes_it(cve: Cve) -> None:
         pytest.param(
             "latest",
             "1.9.1",
-            'the installed Envoy Gateway "latest" is not a release, so nobody can say what an '
-            "upgrade to 1.9.1 changes: bring it to a release by hand first",
+            'the installed Envoy Gateway "latest" is not a release, so what an upgrade to '
+            "1.9.1 changes is not known: bring it to a release by hand first",
             id="a moving tag is installed",
         ),
     ],
