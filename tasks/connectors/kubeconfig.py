@@ -114,21 +114,28 @@ def _parsed(path: Path, stamp: int) -> dict[str, dict[str, Any]]:
         if not isinstance(entries, list):
             raise InventoryError(f"kubeconfig {path}: {section} is not a list: mend the file")
         found[section] = {
-            entry["name"]: _resolved(entry.get(kind) or {}, kind, path.parent)
+            entry["name"]: _resolved(entry.get(kind) or {}, kind, entry["name"], path)
             for entry in entries
             if isinstance(entry, Mapping) and entry.get("name")
         }
     return found
 
 
-def _resolved(entry: Mapping[str, Any], kind: str, folder: Path) -> dict[str, Any]:
+def _resolved(entry: Any, kind: str, name: str, path: Path) -> dict[str, Any]:
+    where = f"kubeconfig {path}: {kind} {name}"
+    if not isinstance(entry, Mapping):
+        raise InventoryError(f"{where} is not a mapping: mend the file")
     out = dict(entry)
     for key in FILE_KEYS.get(kind, ()):
+        if not isinstance(out.get(key) or "", str):
+            raise InventoryError(f"{where}: {key} is not a path: mend the file")
         if out.get(key):
-            out[key] = str(folder / Path(out[key]).expanduser())
-    plugin = out.get("exec")
-    if plugin and os.sep in str(plugin.get("command", "")):
-        out["exec"] = {**plugin, "command": str(folder / plugin["command"])}
+            out[key] = str(path.parent / Path(out[key]).expanduser())
+    plugin = out.get("exec") or {}
+    if not isinstance(plugin, Mapping):
+        raise InventoryError(f"{where}: exec is not a mapping: mend the file")
+    if os.sep in str(plugin.get("command", "")):
+        out["exec"] = {**plugin, "command": str(path.parent / plugin["command"])}
     return out
 
 
