@@ -98,11 +98,12 @@ class Api:
                     serialize=False,
                     _request_timeout=timeout,
                 )
+                text: str = answer.data.decode()  # the body is read here, not by the request
         except ApiException as error:
             raise _api_error(error) from error
         except (HTTPError, OSError, TimeoutError) as error:
             raise ApiError(0, _reason(error)) from error
-        return str(answer.data.decode())
+        return text
 
 
 class _NoDiscovery:

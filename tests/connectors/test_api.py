@@ -1,0 +1,178 @@
+"""One request to one API server: what is repeated, what is not, and what an operator is told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from tasks.connectors.api import ATTEMPTS, Api, ApiError
+from tasks.connectors.command import APPLY, METADATA_ONLY, Call
+from tests.api_server import Answer, ApiServer, status
+
+PATH = "/api/v1/namespaces/demo/services"
+
+
+def call(method: str = "GET", body: Any = None, **query: str) -> Call:
+    return Call(method, PATH, query, body, "application/json", None, frozenset())
+
+
+def api_of(server: ApiServer, timeout: float = 10) -> Api:
+    config = server.kubeconfig("weu-1")
+    return Api({**config, "current-context": "weu-1"}, timeout)
+
+
+def test_sends_method_query_body_and_token(api_server: ApiServer) -> None:
+    api_server.answer("PATCH", PATH, Answer(body={"kind": "Service"}))
+    apply = Call("PATCH", PATH, {"fieldManager": "us"}, {"a": 1}, APPLY, None, frozenset())
+    assert api_of(api_server).text(apply) == '{"kind": "Service"}'
+    [asked] = api_server.asked
+    assert (asked.method, asked.path, asked.body) == ("PATCH", f"{PATH}?fieldManager=us", {"a": 1})
+    assert asked.headers["authorization"] == "Bearer t0p-s3cret"
+    assert asked.headers["content-type"] == APPLY
+
+
+def test_asks_for_metadata_alone(api_server: ApiServer) -> None:
+    api_server.answer("GET", PATH, Answer())
+    api_of(api_server).text(Call("GET", PATH, {}, None, "", METADATA_ONLY, frozenset()))
+    assert api_server.asked[0].headers["accept"] == METADATA_ONLY
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that would have been slept."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    return slept
+
+
+@pytest.mark.parametrize(
+    ("method", "first", "pause"),
+    [
+        pytest.param("GET", status(429, "slow down", Retry_After="7"), 7.0, id="429 says when"),
+        pytest.param("GET", status(429, "slow down"), 0.4, id="429"),
+        pytest.param("PATCH", status(503, "etcd is away"), 0.4, id="503"),
+        pytest.param("DELETE", Answer(hang_up=True), 0.4, id="connection closed"),
+        pytest.param("GET", Answer(cut=True), 0.4, id="answer cut off"),
+    ],
+)
+def test_repeats_what_may_be_repeated(
+    api_server: ApiServer, pauses: list[float], method: str, first: Answer, pause: float
+) -> None:
+    api_server.answer(method, PATH, first, Answer(body={"ok": True}))
+    assert api_of(api_server).text(call(method)) == '{"ok": true}'
+    assert pauses == [pause]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(status(500, "boom"), id="500"),
+        pytest.param(status(503, "etcd is away"), id="503"),
+        pytest.param(status(429, "too many requests"), id="429"),
+        pytest.param(Answer(hang_up=True), id="connection closed"),
+    ],
+)
+def test_never_repeats_a_post(api_server: ApiServer, answer: Answer) -> None:
+    api_server.answer("POST", PATH, answer)
+    with pytest.raises(ApiError):
+        api_of(api_server).text(call("POST", {}))
+    assert len(api_server.asked) == 1
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 409, 422, 500])
+def test_does_not_repeat_what_will_not_change(api_server: ApiServer, code: int) -> None:
+    api_server.answer("GET", PATH, status(code, "no"))
+    with pytest.raises(ApiError):
+        api_of(api_server).text(call())
+    assert len(api_server.asked) == 1
+
+
+def test_gives_up_in_the_end(api_server: ApiServer, pauses: list[float]) -> None:
+    api_server.answer("GET", PATH, status(503, "etcd is away"))
+    with pytest.raises(ApiError, match=r"^503 etcd is away$"):
+        api_of(api_server).text(call())
+    assert len(api_server.asked) == ATTEMPTS
+    assert pauses == [0.4, 0.8, 1.6]
+
+
+def test_does_not_wait_longer_than_it_may(api_server: ApiServer, pauses: list[float]) -> None:
+    api_server.answer("GET", PATH, status(429, "slow down", Retry_After="60"))
+    with pytest.raises(ApiError, match=r"^429 slow down$"):
+        api_of(api_server).text(call())
+    assert pauses == []
+
+
+MESSAGES = [
+    pytest.param(
+        status(409, 'conflict with "kubectl": .spec.replicas'),
+        '409 conflict with "kubectl": .spec.replicas',
+        id="the server's own words",
+    ),
+    pytest.param(
+        status(401, "Unauthorized"),
+        "401 the credentials were not accepted: sign in again, or fetch them anew",
+        id="what to do about 401",
+    ),
+    pytest.param(Answer(404, "no page", ()), "404 Not Found", id="a body that is no Status"),
+    pytest.param(Answer(500, {"message": None}), "500 Internal Server Error", id="no message"),
+    pytest.param(
+        status(429, "slow down", Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"),
+        "429 slow down",
+        id="Retry-After is a date",
+    ),
+    pytest.param(
+        Answer(hang_up=True),
+        "RemoteDisconnected: Remote end closed connection without response",
+        id="connection closed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "message"), MESSAGES)
+def test_says_what_went_wrong(api_server: ApiServer, answer: Answer, message: str) -> None:
+    api_server.answer("POST", PATH, answer)
+    with pytest.raises(ApiError) as error:
+        api_of(api_server).text(call("POST", {}))
+    assert str(error.value) == message
+
+
+def test_a_port_where_nobody_listens(api_server: ApiServer, pauses: list[float]) -> None:
+    config = {**api_server.kubeconfig("weu-1"), "current-context": "weu-1"}
+    config["clusters"] = [{"name": "weu-1", "cluster": {"server": "http://127.0.0.1:9"}}]
+    with pytest.raises(ApiError) as error:
+        Api(config, timeout=10).text(call())
+    assert str(error.value) == "ConnectionRefusedError: Connection refused"
+    assert error.value.status == 0
+    assert len(pauses) == ATTEMPTS - 1
+
+
+DRIPPING = """
+from gevent import monkey
+monkey.patch_all()
+import json, sys
+from tasks.connectors.api import Api, ApiError
+config = json.loads(sys.argv[1])
+try:
+    Api({**config, "current-context": "weu-1"}, 1).json("GET", "/dripping")
+except ApiError as error:
+    print(error.status, error)
+"""
+
+
+def test_a_server_that_drips_is_left_in_time(api_server: ApiServer) -> None:
+    api_server.answer("GET", "/dripping", Answer(body="x" * 1000, drip=0.1))
+    begun = time.monotonic()
+    done = subprocess.run(  # gevent's time limit needs its patches, which are for a whole process
+        [sys.executable, "-c", DRIPPING, json.dumps(api_server.kubeconfig("weu-1"))],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert done.stdout == "0 TimeoutError: no answer within 1 s\n"
+    assert time.monotonic() - begun < 5
