@@ -1,0 +1,93 @@
+# Every target says in one line what it will do, and needs nothing that it does not install itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help setup demo check unit test lab-tests nightly bench clean need-root
+.NOTPARALLEL:
+
+PYTHON3 ?= python3
+PYTHON := .venv/bin/python
+READY := .venv/ready
+# The lab makes network namespaces and mounts, so it and what reads its kubeconfig run as root; proxies and caches stay.
+ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
+LAB := $(strip $(ROOT) $(PYTHON) -m tasks.lab)
+# Tests and benchmarks have labs of their own: a demo that is up is left alone.
+TEST_LAB := test
+BENCH_LAB := bench
+LAB_TIMEOUT := 900
+PYTEST := $(PYTHON) -m pytest $(PYTEST_ARGS)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## make the environment in .venv, from requirements.txt with hashes
+
+$(READY): requirements.txt pyproject.toml
+	@echo "setup: environment in .venv from requirements.txt, with hashes (about a minute)"
+	@$(PYTHON3) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "setup: $(PYTHON3) must be Python 3.11 or newer with venv (Debian: apt install python3-venv)," \
+	    "or name another: make setup PYTHON3=python3.12" >&2; exit 2; }
+	@$(PYTHON3) -m venv .venv
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## three lab clusters, install 1.8.3, traffic, upgrade to 1.9.1, report (25 min the first time)
+	@echo "demo: three lab clusters in two rings, Envoy Gateway 1.8.3, traffic, upgrade to 1.9.1, report;" \
+	  "25 min the first time, nearly all of it compiling"
+	@$(MAKE) need-root
+	@$(LAB) up 3
+	@$(LAB) sample
+	@$(ROOT) .venv/bin/pyinfra inventory/lab.py deploys/install.py -y --data envoy_gateway_version='"1.8.3"'
+	@$(ROOT) .venv/bin/pyinfra inventory/lab.py deploys/upgrade.py -y
+	@echo "demo: done; the report is $$(ls -td runs/*/ | head -1)report.html"
+	@echo "demo: look around with .venv/bin/pyinfra inventory/lab.py deploys/status.py, end it with $(LAB) down"
+
+check: setup ## format, lint, types and the import rule; changes nothing
+	@echo "check: format, lint, types and the import rule (20 s)"
+	@.venv/bin/ruff format --check || { echo "check: run .venv/bin/ruff format" >&2; exit 1; }
+	@.venv/bin/ruff check --quiet
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+
+unit: setup ## tests that need no cluster (30 s)
+	@echo "unit: tests that need no cluster (30 s)"
+	@$(PYTEST) -q
+
+test: setup ## check, unit, then the tests on a lab of three clusters (12 min with parts cached)
+	@echo "test: check, unit, then the tests on a lab of three clusters (12 min with parts cached)"
+	@$(MAKE) check unit lab-tests
+
+lab-tests: setup
+	@echo "lab-tests: lab of three clusters called $(TEST_LAB), its tests, and down again"
+	@$(MAKE) need-root
+	@$(call with_lab,$(TEST_LAB),3,$(ROOT) $(PYTEST) -m lab --timeout=$(LAB_TIMEOUT))
+
+nightly: setup ## the long tests, on a lab of three clusters
+	@echo "nightly: lab of three clusters called $(TEST_LAB), its long tests, and down again"
+	@$(MAKE) need-root
+	@$(call with_lab,$(TEST_LAB),3,$(ROOT) $(PYTEST) -m nightly --timeout=7200)
+
+bench: setup ## every benchmark, printed, on a lab of three clusters
+	@echo "bench: lab of three clusters called $(BENCH_LAB), every file of benchmarks/, and down again"
+	@$(MAKE) need-root
+	@$(call with_lab,$(BENCH_LAB),3,for it in benchmarks/*.py; do $(ROOT) $(PYTHON) $$it --print; done)
+
+clean: ## remove .venv, caches and rendered/; keeps runs/, backups/ and labs
+	@echo "clean: remove .venv, caches and rendered/; runs/, backups/ and labs stay (end a lab: python -m tasks.lab down)"
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis rendered *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+need-root:
+	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || \
+	  { echo "the lab needs root: run make as root, or install sudo" >&2; exit 2; }
+
+# $(call with_lab,name,clusters,command): the lab goes down whatever comes of the command, an interrupt too.
+define with_lab
+trap '$(LAB) down --name $(1)' EXIT; \
+export ENVOYFLEET_LAB=$(1); \
+$(LAB) up $(2) --name $(1); \
+$(LAB) sample --name $(1); \
+$(3)
+endef
