@@ -5,7 +5,9 @@ Real Kubernetes clusters on this machine.
 """
 
 import argparse
+import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,11 +15,13 @@ from collections.abc import Callable, Sequence
 from tasks.lab import state
 from tasks.lab.progress import LabError, UsageError, say
 
+Command = Callable[[argparse.Namespace], None]
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     asked = parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], None] = asked.run
+    command: Command = asked.run
     try:
         state.check_name(asked.name)
         need_root()
@@ -48,20 +52,34 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m tasks.lab", description=__doc__.split("\n")[1])
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    up_ = commands.add_parser(
-        "up", parents=[common], help="bring clusters up; what runs is left alone"
-    )
-    up_.add_argument("count", nargs="?", type=int, default=1, metavar="N", help="how many clusters")
-    up_.add_argument(
-        "--envoy-gateway", metavar="VERSION", help="hold this release only (default: all)"
-    )
-    up_.add_argument("--leaving-endpoints", type=float, metavar="SECONDS")
-    up_.set_defaults(run=up)
+    def command(run: Command, text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(run.__name__, parents=[common], help=text, description=text)
+        one.set_defaults(run=run)
+        return one
 
-    down_ = commands.add_parser(
-        "down", parents=[common], help="take the lab down, whatever is left of it"
+    one = command(up, "bring clusters up; what runs is left alone, what died is started again")
+    one.add_argument("count", nargs="?", type=int, default=1, metavar="N", help="how many (1)")
+    one.add_argument("--envoy-gateway", metavar="VERSION", help="hold this release only (all)")
+    one.add_argument(
+        "--leaving-endpoints",
+        type=float,
+        metavar="SECONDS",
+        help="how long the load balancer goes on sending to an endpoint that leaves (0)",
     )
-    down_.set_defaults(run=down)
+    one = command(status, "show the clusters, what runs and what is broken on purpose")
+    one.add_argument("--json", action="store_true", help="as data, for programs")
+    command(reset, "make every cluster empty again, all faults off")
+    command(down, "take the lab down, whatever is left of it")
+    one = command(logs, "print the log of a process of a cluster, or the names of its processes")
+    one.add_argument("cluster", metavar="CLUSTER", help='such as lab-1; "lab" for the shared ones')
+    one.add_argument("process", nargs="?", metavar="PROCESS", help="such as kubelet")
+    one = command(fault, "switch a fault on or off; without a kind, list them")
+    one.add_argument("cluster", metavar="CLUSTER")
+    one.add_argument("kind", nargs="?", metavar="KIND")
+    one.add_argument("switch", nargs="?", choices=["on", "off"])
+    one.add_argument("--value", help="how much of it, where a fault has a measure")
+    one = command(sample, "install the sample application")
+    one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
     return top
 
 
@@ -90,6 +108,71 @@ def down(asked: argparse.Namespace) -> None:
         say(f"lab {asked.name!r} is down, in {time.monotonic() - began:.1f} s")
     else:
         say(f"lab {asked.name!r} is not up: nothing to take down")
+
+
+def status(asked: argparse.Namespace) -> None:
+    from tasks.lab import status as report
+
+    one = state.running(asked.name)
+    if asked.json:
+        print(json.dumps(report.data(one), indent=2))
+    else:
+        report.show(one)
+
+
+def reset(asked: argparse.Namespace) -> None:
+    from tasks.lab import lab
+
+    began = time.monotonic()
+    lab.reset(state.running(asked.name))
+    say(f"lab {asked.name!r} is empty, after {time.monotonic() - began:.1f} s")
+
+
+def logs(asked: argparse.Namespace) -> None:
+    from tasks.lab.processes import log_folder
+
+    one = state.running(asked.name)
+    shared = asked.cluster == "lab"
+    folder = log_folder(one.name, "lab" if shared else one.member(asked.cluster).name)
+    names = sorted(file.stem for file in folder.glob("*.log"))
+    if asked.process is None:
+        say("\n".join(names))
+    elif asked.process in names:
+        with (folder / f"{asked.process}.log").open(errors="replace") as file:
+            shutil.copyfileobj(file, sys.stdout)
+    else:
+        raise UsageError(
+            f"{asked.cluster} has no process {asked.process!r}: use {', '.join(names)}"
+        )
+
+
+def fault(asked: argparse.Namespace) -> None:
+    from tasks.lab import faults
+
+    one = state.running(asked.name)
+    cluster = one.member(asked.cluster)
+    if asked.kind is None:
+        for name, described in faults.FAULTS.items():
+            mark = "on " if name in state.faults(cluster) else "off"
+            say(f"{mark} {name}: {described.what}")
+        return
+    faults.check(asked.kind, asked.value)
+    if asked.switch is None:
+        raise UsageError(f"say whether {asked.kind} shall be on or off")
+    with state.lock(f"lab-{one.name}"):
+        faults.switch(one, cluster, asked.kind, asked.value, on=asked.switch == "on")
+    say(f"{cluster.name}: fault {asked.kind} is {asked.switch}")
+
+
+def sample(asked: argparse.Namespace) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tasks.lab import sample as application
+
+    one = state.running(asked.name)
+    members = one.members() if asked.cluster is None else [one.member(asked.cluster)]
+    with ThreadPoolExecutor(len(members)) as pool:
+        list(pool.map(application.install, members))
 
 
 if __name__ == "__main__":

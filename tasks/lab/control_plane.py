@@ -2,12 +2,16 @@
 The control plane of a cluster: its three processes, and the etcd that all clusters of a lab share.
 """
 
+import base64
 import ipaddress
 import json
+import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.lab import certificates, users
 from tasks.lab.processes import Process, log_folder
+from tasks.lab.progress import LabError
 from tasks.lab.state import Cluster, Lab, write
 
 # What a lab has no use for: clouds, routes between nodes, volumes.
@@ -72,6 +76,29 @@ def etcd(lab: Lab) -> Process:
         "--log-level=warn",
     ]
     return Process(lab.name, "lab", "etcd", command)
+
+
+def ask_etcd(lab: Lab, path: str, body: Mapping[str, object]) -> None:
+    """One request to etcd, such as "maintenance/alarm"."""
+    request = urllib.request.Request(f"{lab.etcd}/v3/{path}", json.dumps(body).encode())
+    try:
+        with urllib.request.urlopen(request, timeout=20):
+            return
+    except OSError as error:
+        raise LabError(f"lab {lab.name!r}: etcd refuses {path}: {error}") from None
+
+
+def alarm(lab: Lab, action: str) -> None:
+    """Raise ("ACTIVATE") or clear etcd's alarm for a full disk: it refuses writes, reads go on."""
+    ask_etcd(lab, "maintenance/alarm", {"action": action, "memberID": 0, "alarm": "NOSPACE"})
+
+
+def forget(lab: Lab, cluster: Cluster) -> None:
+    """Delete everything etcd keeps for a cluster, whose API server must be stopped."""
+    # "0" is the character after "/": the range of all keys below the cluster's prefix.
+    first, last = f"/{cluster.name}/", f"/{cluster.name}0"
+    key, end = (base64.b64encode(text.encode()).decode() for text in (first, last))
+    ask_etcd(lab, "kv/deleterange", {"key": key, "range_end": end})
 
 
 def write_files(lab: Lab, cluster: Cluster) -> None:

@@ -17,7 +17,8 @@ from tasks.lab import (
     users,
 )
 from tasks.lab.processes import Process, start
-from tasks.lab.state import Lab
+from tasks.lab.progress import say
+from tasks.lab.state import Cluster, Lab
 
 
 def up(name: str, count: int, versions: tuple[str, ...] | None, leaving: float | None) -> Lab:
@@ -62,3 +63,18 @@ def start_shared(lab: Lab) -> None:
         start(process)
     registry.wait_until_up(lab)
     registry.push_charts(lab)
+
+
+def reset(lab: Lab) -> None:
+    """Make every cluster of a lab empty again: same addresses, tokens and charts, nothing else."""
+    with state.lock(f"lab-{lab.name}"), ThreadPoolExecutor(len(lab.members())) as pool:
+        list(pool.map(lambda member: empty(lab, member), lab.members()))
+
+
+def empty(lab: Lab, member: Cluster) -> None:
+    """Stop a cluster, forget what it holds and start it again."""
+    cluster.stop(lab, member)
+    cluster.wipe(lab, member)
+    control_plane.forget(lab, member)
+    cluster.up(lab, member)
+    say(f"{member.name}: empty and Ready")

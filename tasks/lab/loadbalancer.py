@@ -79,7 +79,7 @@ class Balancer:
         self._complaint = ""
 
     def run(self) -> None:
-        """Go on for ever; once a second also without a change, for settings and leaving endpoints."""
+        """Go on for ever; once a second also without a change, for endpoints that leave."""
         while True:
             self._changed.wait(1)
             self._changed.clear()

@@ -1,0 +1,47 @@
+"""The sample application: who answers, in which version, on which cluster."""
+
+from tasks.lab import manifests
+from tasks.lab.api import Api, ApiError
+from tasks.lab.catalogue import NAMES
+from tasks.lab.progress import say, wait_for
+from tasks.lab.state import Cluster
+
+NAMESPACE = "demo"
+# Deployment and Service of this name -> whether it speaks gRPC
+APPLICATIONS = {"blue": False, "green": False, "grpc": True}
+
+
+def install(cluster: Cluster) -> None:
+    """Apply the sample to a cluster, and wait until all of it serves."""
+    api = Api(cluster)
+    for name, grpc in APPLICATIONS.items():
+        values = {
+            "name": name,
+            "cluster": cluster.name,
+            "image": NAMES.echo,
+            "grpc": "yes" if grpc else "",
+            "protocol": "kubernetes.io/h2c" if grpc else "http",
+        }
+        manifests.apply(api, manifests.load("sample.yaml", **values))
+    for name in APPLICATIONS:
+        wait_for(
+            f"{cluster.name}: Deployment {NAMESPACE}/{name}",
+            lambda name=name: available(api, name),  # type: ignore[misc]
+            90,
+            f"see `kubectl --context {cluster.name} describe pods --namespace {NAMESPACE}`",
+        )
+    say(f"{cluster.name}: {', '.join(APPLICATIONS)} serve in namespace {NAMESPACE}")
+
+
+def available(api: Api, name: str) -> bool:
+    """Whether every replica of a Deployment of the sample is there, in its current form."""
+    try:
+        deployment = api.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}")
+    except ApiError:
+        return False
+    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    return bool(
+        status.get("observedGeneration") == deployment["metadata"]["generation"]
+        and status.get("updatedReplicas") == wanted
+        and status.get("availableReplicas") == wanted
+    )

@@ -1,0 +1,75 @@
+"""What a lab looks like: as data for programs, and as a table for people."""
+
+from dataclasses import asdict
+from typing import Any
+
+from tasks.lab import catalogue, cluster, control_plane, lab, registry, state
+from tasks.lab.api import Api
+from tasks.lab.processes import pids
+from tasks.lab.state import Cluster, Lab
+
+
+def data(one: Lab) -> dict[str, Any]:
+    """The lab as ``status --json`` prints it; nothing in it is asked of a cluster."""
+    return {
+        "name": one.name,
+        "kubeconfig": str(one.kubeconfig),
+        "kubeconfig_certificate": str(one.root / "kubeconfig-certificate"),
+        "registry": one.registry,
+        "helm": str(one.part("helm") / "helm"),
+        "kubectl": str(one.part("helm") / "kubectl"),
+        "leaving_endpoints": one.leaving_endpoints,
+        "clusters": [_cluster(member) for member in one.members()],
+        "charts": [asdict(chart) for chart in registry.pushed(one)],
+        "images": {
+            "envoy_gateway": {v: catalogue.NAMES.gateway(v) for v in one.versions},
+            "envoy": {v: catalogue.NAMES.envoy(v) for v in one.versions},
+            "echo": catalogue.NAMES.echo,
+        },
+    }
+
+
+def _cluster(member: Cluster) -> dict[str, Any]:
+    return {
+        "name": member.name,
+        "context": member.name,
+        "server": member.server,
+        "node_address": member.node_address,
+        "load_balancer_range": member.load_balancer_range,
+        "audit_log": str(control_plane.audit_log(member)),
+        "faults": sorted(state.faults(member)),
+    }
+
+
+def show(one: Lab) -> None:
+    """Print the table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("cluster", "node", "processes", "address", "load balancer", "faults")
+    for member in one.members():
+        ready = "Ready" if Api(member).node_ready() else "[red]not Ready[/red]"
+        faults = ", ".join(" ".join(pair).strip() for pair in sorted(state.faults(member).items()))
+        table.add_row(
+            member.name,
+            ready,
+            _processes(one, member),
+            member.node_address,
+            member.load_balancer_range,
+            faults or "none",
+        )
+    console = Console()
+    console.print(table)
+    dead = [process.name for process in lab.shared(one) if not pids(process)]
+    if dead:
+        console.print(f"[red]dead: {', '.join(dead)}[/red] (start again: python -m tasks.lab up)")
+    charts = ", ".join(f"{chart.name} {chart.version}" for chart in registry.pushed(one))
+    console.print(f"registry {one.registry}: {charts or 'no charts'}", highlight=False)
+    console.print(f"export KUBECONFIG={one.kubeconfig}", highlight=False, soft_wrap=True)
+
+
+def _processes(one: Lab, member: Cluster) -> str:
+    every = cluster.processes(one, member)
+    dead = [process.name for process in every if not pids(process)]
+    running = f"{len(every) - len(dead)} of {len(every)}"
+    return f"{running}, [red]dead: {', '.join(dead)}[/red]" if dead else running
