@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from pyinfra import logger
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo
@@ -97,15 +98,27 @@ class KubeConnector(BaseConnector):
             config = kubeconfig.one_context(self.data["kube_context"], self.data["kube_config"])
             self._api = Api(config, float(self.data["kube_timeout"]))
             limit = float(self.state.config.CONNECT_TIMEOUT)
-            version = self._api.json("GET", "/version", timeout=limit)
-            self.kubernetes_version = version["gitVersion"].lstrip("v").split("-")[0].split("+")[0]
-            namespace = self._api.json("GET", "/api/v1/namespaces/kube-system", timeout=limit)
+            version = self._read("/version", "gitVersion", limit)
+            uid = self._read("/api/v1/namespaces/kube-system", "metadata.uid", limit)
         except ApiError as error:
             raise ConnectError(f"cannot reach this cluster: {error}") from error
         except Exception as error:
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ConnectError(f"cannot reach this cluster: {text}") from error
-        claim_identity(self.state, self.host, namespace["metadata"]["uid"])
+        self.kubernetes_version = version.lstrip("v").split("-")[0].split("+")[0]
+        claim_identity(self.state, self.host, uid)
+
+    def _read(self, path: str, key: str, limit: float) -> str:
+        try:
+            answer = self.api.json("GET", path, timeout=limit)
+            for part in key.split("."):
+                answer = answer[part]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConnectError(
+                f"GET {path} has no {key}: is it an API server, and is server in the kubeconfig "
+                "right?"
+            ) from error
+        return str(answer)
 
     @override
     def disconnect(self) -> None:
@@ -161,13 +174,16 @@ class KubeConnector(BaseConnector):
         kept["_env"] = {**(kept.get("_env") or {}), **self.environment()}
         kept["_chdir"] = str(self.scratch)
         unix = make_unix_command_for_host(self.state, self.host, command, **kept)
-        code, output = run_local_process(
-            unix.get_raw_value(),
-            stdin=stdin,
-            timeout=timeout,
-            print_output=print_output,
-            print_prefix=self.host.print_prefix,
-        )
+        try:
+            code, output = run_local_process(
+                unix.get_raw_value(),
+                stdin=stdin,
+                timeout=timeout,
+                print_output=print_output,
+                print_prefix=self.host.print_prefix,
+            )
+        except TimeoutError:
+            return False, _stderr(f"no end within {timeout} s; it may still run: {command}")
         return code in good, output
 
     @property
@@ -186,18 +202,18 @@ class KubeConnector(BaseConnector):
             path.write_text(json.dumps(config), encoding="utf-8")
         return {"KUBECONFIG": str(path), "HELM_CACHE_HOME": str(self.scratch / "helm")}
 
-    def _no_files(self) -> tuple[bool, str]:
-        raise InventoryError(
-            f"{self.host.name} is a cluster and has no files: use kube.apply or server.shell"
-        )
+    def _no_files(self) -> bool:
+        self.last_error = "a cluster has no files: use kube.apply, or server.shell"
+        self.host.log_styled(self.last_error, fg="red", log_func=logger.error)
+        return False
 
     @override
     def put_file(self, *args: Any, **kwargs: Any) -> bool:
-        return bool(self._no_files())
+        return self._no_files()
 
     @override
     def get_file(self, *args: Any, **kwargs: Any) -> bool:
-        return bool(self._no_files())
+        return self._no_files()
 
 
 def _stderr(text: str) -> CommandOutput:
