@@ -61,12 +61,12 @@ class KubeConnector(BaseConnector):
     kubernetes_version: str = ""
 
     def __init__(self, state: Any, host: Any) -> None:
+        from tasks.fleet.run import checked_before_connecting
+
+        checked_before_connecting(state)  # before pyinfra's own check, which names no cluster
         super().__init__(state, host)
         self._api: Api | None = None
         self._scratch: Path | None = None
-        from tasks.fleet.run import checked_before_connecting
-
-        checked_before_connecting(state)
 
     @staticmethod
     @override

@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-#: Keys that are pyinfra's or a connector's own, not the fleet's.
-FOREIGN_PREFIXES = ("ssh_", "kube_", "aks_", "_")
+from tasks.plans.budget import parse_budget
+
+#: Keys that are pyinfra's or another connector's own, not the fleet's.
+FOREIGN_PREFIXES = ("ssh_", "aks_", "_")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -133,8 +135,11 @@ class Cluster(Strict):
     routes: list[Route] = []
     probe: Probe = Probe()
     timeout: Annotated[int, Field(ge=1)] = 300
-    max_failed: int | Text | None = None
+    max_failed: int | str | None = None
     output: Literal["table", "lines", "json"] | None = None
+    kube_context: Text | None = None
+    kube_config: Text | None = None
+    kube_timeout: Annotated[int, Field(ge=1)] = 30
 
     @field_validator("envoy_gateway_version")
     @classmethod
@@ -143,10 +148,19 @@ class Cluster(Strict):
 
         return str(parse(value))
 
+    @field_validator("max_failed", mode="before")
+    @classmethod
+    def _is_a_budget(cls, value: Any) -> Any:
+        if value is not None:
+            parse_budget(value)
+        return value
+
     @field_validator("routes")
     @classmethod
     def _known_gateways(cls, routes: list[Route], info: Any) -> list[Route]:
-        known = {f"{it.namespace}/{it.name}": it for it in info.data.get("gateways") or ()}
+        if "gateways" not in info.data:  # they are wrong themselves, and that was said
+            return routes
+        known = {f"{it.namespace}/{it.name}": it for it in info.data["gateways"]}
         for route in routes:
             gateway = known.get(route.gateway)
             if gateway is None:
@@ -201,12 +215,12 @@ def parsed(data: Mapping[str, Any]) -> Cluster:
 
 def duplicates(clusters: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     """Two hosts that are one context of one kubeconfig, a line each."""
-    seen: dict[tuple[Any, Any], str] = {}
+    seen: dict[tuple[str, str], str] = {}
     found = []
     for name, data in clusters:
         if "kube_context" not in data:
             continue
-        key = (data["kube_context"], data.get("kube_config"))
+        key = (str(data["kube_context"]), str(data.get("kube_config")))
         if key in seen:
             found.append(f"{name}: the same context as {seen[key]} ({key[0]}): remove one of them")
         seen.setdefault(key, name)
@@ -232,5 +246,9 @@ def _line(error: Any) -> str:
             return f"{where}: must be a whole number, not {given!r}"
         case "string_type":
             return f"{where}: must be text in quotes, not {given!r}"
+        case "string_too_short" | "too_short":
+            return f"{where}: must not be empty"
+        case "model_type" | "dict_type":
+            return f"{where}: must be a dictionary, not {given!r}"
     message = error["msg"].replace("Input should be", "must be").replace("Input", "it")
     return f"{where}: {message[0].lower()}{message[1:]}, not {given!r}"
