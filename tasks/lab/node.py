@@ -119,7 +119,8 @@ def kubelet_configuration(lab: Lab, cluster: Cluster) -> dict[str, object]:
         "authorization": {"mode": "Webhook"},
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": pods_group(cluster),
-        "cgroupsPerQOS": False,
+        # Without it containers land in a group that names neither the lab nor the cluster.
+        "cgroupsPerQOS": True,
         "clusterDNS": [cluster.node_address],
         "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": f"unix://{cluster.containerd_socket}",

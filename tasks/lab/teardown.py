@@ -33,13 +33,20 @@ def down(name: str) -> bool:
     for space in spaces:
         network.run("ip", "netns", "delete", space)
     for link in links:
-        # The cables go with their namespaces, some moments later.
-        if link in network.links():
-            network.run("ip", "link", "delete", link)
+        remove_link(link)
     remove_group(group)
     state.remove_folder(name)
     remove_when_empty()
     return found
+
+
+def remove_link(link: str) -> None:
+    """Delete an interface, unless it goes by itself: a cable does, moments after its namespace."""
+    try:
+        network.run("ip", "link", "delete", link)
+    except LabError:
+        if link in network.links():
+            raise
 
 
 def unmount(path: str) -> None:

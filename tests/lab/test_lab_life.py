@@ -38,11 +38,10 @@ def traces(name: str) -> list[str]:
         for link in json.loads(output("ip", "-json", "link"))
         if link.get("ifalias") == f"envoyfleet/{name}"
     ]
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    found += [line for line in mounts if f"/envoyfleet/{name}/" in line]
-    found += [
+    found += [  # a container's own file system lies below the lab's folder
         str(file)
-        for file in Path("/proc").glob("[0-9]*/cmdline")
+        for pattern in ("[0-9]*/cmdline", "[0-9]*/mountinfo")
+        for file in Path("/proc").glob(pattern)
         if f"/envoyfleet/{name}/" in _text(file)
     ]
     if Path(f"/var/lib/envoyfleet/{name}").exists():
