@@ -7,9 +7,14 @@ Two rings: lab-1 goes first, the others follow when it is done.
 
 import os
 
-from tasks.lab import describe
+from pyinfra.api.exceptions import InventoryError
 
-_lab = describe(os.environ.get("ENVOYFLEET_LAB", "lab"))
+from tasks.lab import state, status
+
+try:
+    _lab = status.data(state.running(os.environ.get("ENVOYFLEET_LAB", state.DEFAULT_LAB)))
+except state.UsageError as error:
+    raise InventoryError(str(error)) from error
 
 _tls = {
     "name": "https",
@@ -21,7 +26,7 @@ _tls = {
 _shared = {
     "kube_config": _lab["kubeconfig"],
     "envoy_gateway_version": "1.9.1",
-    "chart": f"oci://{_lab['registry']}/charts/gateway-helm",
+    "chart": _lab["charts"][0]["ref"],
     "chart_plain_http": True,
     "lock": "inventory/lab.lock",
     "helm": _lab["helm"],

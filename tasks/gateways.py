@@ -26,7 +26,6 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
     Everything the inventory wants of one cluster, rendered: namespaces, class, EnvoyProxy,
     Gateways, their policies and routes. Pure but for the copy in rendered/. Raises TemplateRefused.
     """
-    wanted = images.wanted(data)
     about: dict[str, Any] = {
         "gateway_class": data.gateway_class,
         "controller_name": data.controller_name,
@@ -37,7 +36,6 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
         "gateway/envoyproxy.yaml.j2",
         name,
         **about,
-        image=wanted.envoy,
         proxy=data.proxy,
         pull_secrets=data.image_pull_secrets,
         merge_gateways=data.merge_gateways,

@@ -1,12 +1,15 @@
 """The sample application: who answers, in which version, on which cluster."""
 
-from tasks.lab import manifests
+import base64
+
+from tasks.lab import certificates, manifests
 from tasks.lab.api import Api, ApiError
 from tasks.lab.catalogue import NAMES
 from tasks.lab.progress import say, wait_for
 from tasks.lab.state import Cluster
 
 NAMESPACE = "demo"
+HOSTS = "*.lab.test"
 # Deployment and Service of this name -> whether it speaks gRPC
 APPLICATIONS = {"blue": False, "green": False, "grpc": True}
 
@@ -14,6 +17,7 @@ APPLICATIONS = {"blue": False, "green": False, "grpc": True}
 def install(cluster: Cluster) -> None:
     """Apply the sample to a cluster, and wait until all of it serves."""
     api = Api(cluster)
+    manifests.apply(api, manifests.load("certificate.yaml", **_certificate(cluster)))
     for name, grpc in APPLICATIONS.items():
         values = {
             "name": name,
@@ -31,6 +35,16 @@ def install(cluster: Cluster) -> None:
             f"see `kubectl --context {cluster.name} describe pods --namespace {NAMESPACE}`",
         )
     say(f"{cluster.name}: {', '.join(APPLICATIONS)} serve in namespace {NAMESPACE}")
+
+
+def _certificate(cluster: Cluster) -> dict[str, str]:
+    """The certificate of ``*.lab.test`` on this cluster, made once, and its key, both base64."""
+    name, folder = "lab-tls", cluster.root
+    certificates.issue(folder, name, folder.parent, HOSTS, hosts=[HOSTS])
+    return {
+        field: base64.b64encode((folder / f"{name}.{ending}").read_bytes()).decode()
+        for field, ending in (("certificate", "crt"), ("key", "key"))
+    }
 
 
 def available(api: Api, name: str) -> bool:

@@ -52,13 +52,12 @@ def send_all(requests: Sequence[Request]) -> tuple[list[str], dict[Request, Answ
         try:
             answers[request] = send(request)
         except (OSError, http.client.HTTPException) as error:
-            problems.append(
-                f"{request.text}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
-            )
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            problems.append(f"{request.text}: {why}")
             return
-        why = problem(request, answers[request])
-        if why:
-            problems.append(why)
+        unproven = problem(request, answers[request])
+        if unproven:
+            problems.append(unproven)
 
     Pool(16).map(one, requests)
     return sorted(problems), answers

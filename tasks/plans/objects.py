@@ -31,9 +31,20 @@ def is_applied(wanted: Mapping[str, Any], live: Mapping[str, Any] | None) -> boo
     if live is None:
         return False
     owned = owned_fields(live)
-    if owned is None:
-        return False
+    if owned is None:  # nothing of it is ours; that is how it stays where the manifest says nothing
+        return not says_anything(wanted)
     return holds(live, wanted) and not any(True for _ in left_out(owned, wanted))
+
+
+def says_anything(wanted: Mapping[str, Any]) -> bool:
+    """
+    Whether a manifest holds more than an identity. Server-side apply of a bare Namespace leaves no
+    field to own.
+    """
+    return bool(
+        set(wanted) - {"apiVersion", "kind", "metadata"}
+        or set(wanted["metadata"]) - {"name", "namespace"}
+    )
 
 
 def holds(live: Any, wanted: Any) -> bool:
