@@ -124,7 +124,10 @@ def serving(data: Cluster) -> Steps:
         return problems
 
     wait_until(unanswered, data.probe.timeout)
-    fleet_run.note(host, "traffic", _answers(answers))
+    through = len({(it.gateway, it.listener) for it in answers})
+    fleet_run.note(host, "traffic", f"{len(answers)} requests answered through {through} listeners")
+    for request, answer in sorted(answers.items(), key=lambda it: it[0].text):
+        fleet_run.note_answer(host, request.text, _answer(answer))
 
 
 def ours(data: Cluster) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -217,9 +220,6 @@ def _listed(group: str, kind: str) -> list[dict[str, Any]]:
     return fact(KubeObjects, api_version=f"{group}/{version}", kind=kind)
 
 
-def _answers(answers: Mapping[probes.Request, probes.Answer]) -> str:
-    parts = []
-    for request, answer in sorted(answers.items(), key=lambda it: it[0].text):
-        by = f" from {answer.by}" if answer.by else ""
-        parts.append(f"{request.text}: {answer.status or 'connected'}{by}")
-    return "; ".join(parts) or "no listener to probe"
+def _answer(answer: probes.Answer) -> str:
+    by = f" from {answer.by}" if answer.by else ""
+    return f"{answer.status or 'connected'}{by}"

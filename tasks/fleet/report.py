@@ -50,6 +50,7 @@ class ClusterResult:
     status: str = "not run"
     why: str | None = None
     facts: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
 
 
@@ -135,6 +136,7 @@ class Recorder(BaseStateCallback):
         for host in state.inventory:
             result = self.clusters[host.name]
             result.facts = run.notes.get(host.name, {})
+            result.answers = run.answers.get(host.name, {})
             changed = {
                 ", ".join(state.op_meta[key].names): data.operation_meta
                 for key, data in state.ops[host].items()

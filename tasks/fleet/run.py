@@ -14,7 +14,7 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +58,7 @@ class Run:
     failures: dict[str, list[str]] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     notes: dict[str, dict[str, str]] = field(default_factory=dict)
+    answers: dict[str, dict[str, str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     clusters: dict[str, Cluster] = field(default_factory=dict)
     identities: dict[str, list[str]] = field(default_factory=dict)
@@ -129,6 +130,7 @@ def begin() -> None:
         started=now(),
     )
     _patch_endings(cli)
+    _patch_inventory(cli)
     problem = usage_problem(given)
     if problem:
         end_refused(problem)
@@ -176,6 +178,8 @@ def checked_before_connecting(state: Any) -> None:
         )
     state.should_raise_failed_hosts = lambda _: False  # rings decide, nobody is asked half way
     hosts = [(host.name, host.data.dict()) for host in state.inventory]
+    if not hosts:
+        raise Refused(f'{run.inventory}: no cluster in it: write clusters = [("@kube/...", {{}})]')
     found = inventory.duplicates(hosts)
     for name, data in hosts:
         if "kube_context" not in data:
@@ -233,6 +237,14 @@ def note(host: Any, key: str, value: str) -> None:
     current().notes.setdefault(host.name, {})[key] = value
 
 
+def note_answer(host: Any, request: str, answer: str) -> None:
+    """
+    What answered a request, for the report: ("edge/public:http http://...", "200 from demo/blue-1
+    (weu-1)").
+    """
+    current().answers.setdefault(host.name, {})[request] = answer
+
+
 def audit() -> Run:
     """For a deploy that only reads: runs at once, asks nothing, leaves no journal."""
     run = current()
@@ -260,6 +272,53 @@ def end_refused(message: str) -> NoReturn:
 def _on_signal(number: int, frame: Any) -> None:
     current().ended_by = number
     sys.exit(128 + number)
+
+
+def _patch_inventory(cli: Any) -> None:
+    """
+    pyinfra 3.10 leaves a group out where one of its entries is wrong, makes one cluster of an entry
+    that is there twice, and connects with SSH to what has no connector.
+    """
+    import pyinfra_cli.inventory as inventories
+
+    def is_group(key: str, value: Any) -> bool:
+        try:
+            good = bool(is_inventory_group(key, value))
+        except TypeError:  # a tuple of numbers
+            good = False
+        listed = isinstance(value, list | tuple) and not key.startswith("_")
+        if listed and not good:
+            raise Refused(
+                f"{current().inventory}: {key} is not a list of clusters: write entries such as "
+                '("@kube/weu-1", {"ring": 0}), or begin its name with _'
+            )
+        return good
+
+    def groups_of(filename: str) -> Any:
+        groups = get_groups(filename)
+        for key, group in groups.items():
+            _refuse_twice(key, group[0] if isinstance(group, tuple) else group)
+        return groups
+
+    def connect(state: Any) -> None:
+        checked_before_connecting(state)  # where there is no connector of ours, nobody did
+        connect_all(state)
+
+    is_inventory_group = inventories._is_inventory_group
+    get_groups = inventories._get_groups_from_filename
+    connect_all = cli.connect_all
+    inventories._is_inventory_group = is_group
+    inventories._get_groups_from_filename = groups_of
+    cli.connect_all = connect
+
+
+def _refuse_twice(group: str, entries: Sequence[Any]) -> None:
+    names = [it[0] if isinstance(it, tuple) else it for it in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise Refused(
+                f"{current().inventory}: {name} is in {group} twice: remove all but one of them"
+            )
 
 
 def _patch_endings(cli: Any) -> None:
