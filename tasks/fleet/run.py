@@ -372,6 +372,8 @@ def _ending(error: Any) -> tuple[list[str], int]:
     if isinstance(inner, KeyboardInterrupt):
         return [], 130
     place = getattr(error, "filename", None) or run.inventory
+    if isinstance(inner, SyntaxError):  # pyinfra names no file here, or another one
+        place, text = inner.filename or place, inner.msg
     line = _line_in(inner, place)
     return [f"{place}{line}: {type(inner).__name__}: {text.splitlines()[0]}"], (
         REFUSED if early else max(run.exit_code(), FAILED)

@@ -1,0 +1,313 @@
+"""
+Bad input and how runs end, through the real command line: the exit code, every line that is printed
+beside pyinfra's own progress, and nothing left behind.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tasks.fleet.charts import fetched
+from tests.api_server import ApiServer, status
+from tests.command_line import CommandLine, fresh
+
+ROOT = Path(__file__).parents[2]
+LEAST = '{"ring": 0, "envoy_gateway_version": "1.9.1"}'
+ONE = f'clusters = [("@kube/weu-1", {LEAST})]'
+DRY = ("inventory/prod.py", "deploys/install.py", "--dry")
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    + lines: all that is printed, see ``Outcome.lines``
+    + files: written before the run, over the repository's own
+    """
+
+    name: str
+    lines: Sequence[str]
+    code: int = 2
+    inventory: str = ONE
+    arguments: Sequence[str] = DRY
+    files: dict[str, str] = field(default_factory=dict)
+
+
+REACHED = ["[weu-1] Connected"]
+CASES = [
+    # the command line
+    Case(
+        "misspelt inventory",
+        [
+            "there is no inventory inventory/prd.py: use one of inventory/prod.py, "
+            "or @kube/<context>"
+        ],
+        arguments=("inventory/prd.py", "deploys/install.py", "--dry"),
+    ),
+    *(
+        Case(f"{option[0]} is refused", [f"{option[0]} is refused: {why}"], arguments=DRY + option)
+        for option, why in (
+            (("--no-wait",), "a failed cluster would not be noticed"),
+            (("--serial",), "rings decide the order"),
+            (("--fail-percent", "50"), "rings have max_failed"),
+        )
+    ),
+    Case(
+        "--limit that leaves nothing",
+        [
+            "No host matches found for --limit pattern: weu-9",
+            "--limit leaves no cluster: pyinfra INVENTORY debug-inventory lists their names",
+        ],
+        arguments=(*DRY, "--limit", "weu-9"),
+    ),
+    Case(
+        "no terminal and no -y",
+        [
+            *REACHED,
+            "Operation Change Conditional Change",
+            "server.shell (true) 1 (weu-1) -",
+            "Detected changes may not include every change pyinfra will execute.",
+            "Hidden side effects of operations may alter behaviour of future operations,",
+            "this will be shown in the results. The remote state will always be updated",
+            "to reflect the state defined by the input operations.",
+            "there is no terminal to ask on: add -y to run, or --dry to see the plan",
+        ],
+        arguments=("inventory/prod.py", "deploys/change.py"),
+        files={
+            "deploys/change.py": 'from pyinfra.operations import server\nserver.shell("true")\n'
+        },
+    ),
+    # the inventory file
+    Case(
+        "syntax error in the inventory",
+        ["inventory/prod.py line 2: SyntaxError: '(' was never closed"],
+        inventory="clusters = [\n    (\n",
+    ),
+    Case(
+        "exception in the inventory",
+        ["inventory/prod.py line 2: ZeroDivisionError: division by zero"],
+        inventory=f"{ONE}\n1 / 0\n",
+    ),
+    Case(
+        "syntax error in group_data",
+        ["{folder}/inventory/group_data/all.py line 1: SyntaxError: invalid syntax"],
+        files={"inventory/group_data/all.py": "timeout = = 3\n"},
+    ),
+    Case(
+        "exception in group_data",
+        ["{folder}/inventory/group_data/all.py line 1: KeyError: 'ENVOYFLEET_NO_SUCH'"],
+        files={"inventory/group_data/all.py": 'import os; x = os.environ["ENVOYFLEET_NO_SUCH"]\n'},
+    ),
+    Case(
+        "no cluster",
+        ['inventory/prod.py: no cluster in it: write clusters = [("@kube/...", {})]'],
+        inventory='clusters = "@kube/weu-1"',
+    ),
+    Case(
+        "an entry that is none",
+        [
+            'Ignoring host group "clusters". Host groups may only contain strings (host) or tuples '
+            "(host, data).",
+            "inventory/prod.py: clusters is not a list of clusters: write entries such as "
+            '("@kube/weu-1", {"ring": 0}), or begin its name with _',
+        ],
+        inventory=f'clusters = [("@kube/weu-1", {LEAST}), None]',
+    ),
+    Case(
+        "a name without @kube",
+        ["inventory/prod.py: weu-1: not a cluster: write @kube/<context> in the inventory"],
+        inventory=f'clusters = [("weu-1", {LEAST})]',
+    ),
+    Case(
+        "an entry twice in a group",
+        ["inventory/prod.py: @kube/weu-1 is in clusters twice: remove all but one of them"],
+        inventory=f'clusters = [("@kube/weu-1", {LEAST}), ("@kube/weu-1", {{"ring": 1}})]',
+    ),
+    # the data
+    Case(
+        "all that is wrong with the data, of every cluster",
+        [
+            "inventory/prod.py: weu-1: ring: must be a whole number, not 'one'",
+            "inventory/prod.py: weu-1: gatway_class: unknown key: did you mean gateway_class?",
+            "inventory/prod.py: neu-1: envoy_gateway_version: missing: set it beside the host "
+            "or in group_data",
+        ],
+        inventory="""
+clusters = [
+    ("@kube/weu-1", {"ring": "one", "envoy_gateway_version": "1.9.1", "gatway_class": "x"}),
+    ("@kube/neu-1", {"ring": 0}),
+]
+""",
+    ),
+    Case(
+        "a version that --data made a number",
+        [
+            "inventory/prod.py: weu-1: envoy_gateway_version: must be text in quotes, not 1.1",
+        ],
+        arguments=(*DRY, "--data", "envoy_gateway_version=1.10"),
+    ),
+    Case(
+        "a connector's key of the wrong type",
+        ["inventory/prod.py: weu-1: kube_timeout: must be a whole number, not 'long'"],
+        arguments=(*DRY, "--data", "kube_timeout=long"),
+    ),
+    # the kubeconfig
+    Case(
+        "missing context",
+        [
+            "inventory/prod.py: weu-9: no context of this name in {folder}/kubeconfig: "
+            "did you mean weu-1?"
+        ],
+        inventory=f'clusters = [("@kube/weu-9", {LEAST})]',
+    ),
+    Case(
+        "unreadable kubeconfig",
+        [
+            "inventory/prod.py: kubeconfig nowhere cannot be read (No such file or directory): set "
+            "KUBECONFIG, or kube_config in the inventory, to a file that can"
+        ],
+        inventory=f"{ONE}\n",
+        arguments=(*DRY, "--data", "kube_config=nowhere"),
+    ),
+    # the clusters
+    Case(
+        "unreachable cluster",
+        [
+            "[gone] cannot reach this cluster: ConnectionRefusedError: Connection refused",
+            "install: exit 1",
+            "cluster ring status what time",
+            "gone 0 unreachable cannot reach this cluster: ConnectionRefusedError: "
+            "Connection refused 0 s",
+        ],
+        code=1,
+        inventory=f'clusters = [("@kube/gone", {LEAST})]',
+        files={
+            "config.py": "from pyinfra import config\nfrom tasks.fleet.run import begin\n"
+            "begin()\nconfig.CONNECT_TIMEOUT = 1\n"
+        },
+    ),
+    Case(
+        "expired credentials",
+        [
+            "[expired] cannot reach this cluster: 401 the credentials were not accepted: sign in "
+            "again, or fetch them anew",
+            "install: exit 1",
+            "cluster ring status what time",
+            "expired 0 unreachable cannot reach this cluster: 401 the credentials were not "
+            "accepted: sign in again, or fetch them anew 0 s",
+        ],
+        code=1,
+        inventory=f'clusters = [("@kube/expired", {LEAST})]',
+    ),
+    Case(
+        "two hosts that are one cluster",
+        [
+            *REACHED,
+            "[weu-1-again] Connected",
+            "weu-1 and weu-1-again are one and the same cluster: remove all but one of them",
+        ],
+        inventory=f'clusters = [("@kube/weu-1", {LEAST}), ("@kube/weu-1-again", {LEAST})]',
+    ),
+    # what a run would need
+    Case(
+        "chart not pinned",
+        [
+            *REACHED,
+            "fleet.lock does not pin gateway-helm 1.9.1: look at the chart, then pin it with "
+            "python -m tasks.fleet.charts lock oci://docker.io/envoyproxy/gateway-helm 1.9.1",
+        ],
+    ),
+    Case(
+        "exception in a deploy file",
+        [
+            *REACHED,
+            "deploys/broken.py line 2: NameError: name 'installl' is not defined",
+        ],
+        arguments=("inventory/prod.py", "deploys/broken.py", "--dry"),
+        files={"deploys/broken.py": "from tasks import envoy_gateway\ninstalll()\n"},
+    ),
+    Case(
+        "syntax error in a deploy file",
+        [
+            *REACHED,
+            "deploys/broken.py line 1: SyntaxError: invalid syntax",
+        ],
+        arguments=("inventory/prod.py", "deploys/broken.py", "--dry"),
+        files={"deploys/broken.py": "for in rings:\n"},
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ApiServer]:
+    with ApiServer().running() as server:
+        server.cluster("weu-1")
+        server.cluster("neu-1")
+        server.cluster("weu-1-again", uid="uid-of-weu-1")
+        server.answer("GET", "/version", status(401, "Unauthorized"), cluster="expired")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def command_line() -> Iterator[CommandLine]:
+    with CommandLine() as started:
+        yield started
+
+
+def prepared(folder: Path, case: Case, server: ApiServer) -> Path:
+    """A clone of the repository with the case's own files; returns the kubeconfig."""
+    contexts = ("weu-1", "neu-1", "weu-1-again", "expired", "gone")
+    kubeconfig = server.write_kubeconfig(folder / "kubeconfig", *contexts)
+    text = kubeconfig.read_text()
+    kubeconfig.write_text(text.replace(f"127.0.0.1:{server.port}/gone", "127.0.0.1:9/gone"))
+    shutil.copy(ROOT / "config.py", folder)
+    shutil.copytree(ROOT / "deploys", folder / "deploys")
+    for name, content in {"inventory/prod.py": case.inventory, **case.files}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return kubeconfig
+
+
+@pytest.mark.parametrize("case", [pytest.param(it, id=it.name) for it in CASES])
+def test_bad_input_ends_in_a_line_that_says_so(
+    case: Case, command_line: CommandLine, server: ApiServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    kubeconfig = prepared(folder, case, server)
+    before = set(folder.rglob("*"))
+    outcome = command_line.run(folder, case.arguments, KUBECONFIG=str(kubeconfig))
+    lines = [it.replace(str(folder), "{folder}") for it in outcome.lines]
+    assert lines == list(case.lines)
+    assert outcome.code == case.code
+    assert {it for it in folder.rglob("*") if "__pycache__" not in it.parts} == before
+
+
+def test_a_template_with_an_undefined_variable(server: ApiServer, tmp_path: Path) -> None:
+    """A clone with templates of its own has tasks of its own: not those that are installed here."""
+    template = "kind: GatewayClass\nmetadata:\n  name: {{ gatway_class }}\n"
+    chart = {"Chart.yaml": "name: chart\nversion: 1.9.1\n", "values.yaml": "{}\n"}
+    case = Case(
+        "",
+        [
+            "[weu-1] Connected",
+            "weu-1: templates/gateway/gatewayclass.yaml.j2 line 3: 'gatway_class' is undefined: "
+            "correct the template or the inventory",
+        ],
+        files={f"chart/{name}": text for name, text in chart.items()},
+        arguments=(*DRY, "--data", "chart=chart"),
+    )
+    kubeconfig = prepared(tmp_path, case, server)
+    ignore = shutil.ignore_patterns("lab", "__pycache__")
+    shutil.copytree(ROOT / "tasks", tmp_path / "tasks", ignore=ignore)
+    shutil.copytree(ROOT / "templates", tmp_path / "templates")
+    (tmp_path / "templates/gateway/gatewayclass.yaml.j2").write_text(template)
+    digest = fetched(str(tmp_path / "chart"), "1.9.1", "helm").digest
+    (tmp_path / "fleet.lock").write_text(f'charts: {{chart: {{"1.9.1": "{digest}"}}}}')
+    outcome = fresh(tmp_path, case.arguments, KUBECONFIG=str(kubeconfig), PYTHONPATH=str(tmp_path))
+    assert (outcome.lines, outcome.code) == (case.lines, 2)
