@@ -119,14 +119,14 @@ def test_without_an_address_the_gateway_is_not_reachable(lab: LabUnderTest, gate
 
 
 @pytest.mark.parametrize(
-    ("fault", "selector", "container"),
+    ("fault", "selector"),
     [
-        pytest.param("controller-crash", "control-plane=envoy-gateway", 0, id="controller"),
-        pytest.param("proxy-killed", "app.kubernetes.io/component=proxy", 0, id="proxy"),
+        pytest.param("controller-crash", "control-plane=envoy-gateway", id="controller"),
+        pytest.param("proxy-killed", "app.kubernetes.io/component=proxy", id="proxy"),
     ],
 )
 def test_containers_are_killed_again_and_again(
-    lab: LabUnderTest, gateway: str, fault: str, selector: str, container: int
+    lab: LabUnderTest, gateway: str, fault: str, selector: str
 ) -> None:
     def restarts() -> int:
         found = pods(lab, "envoy-gateway-system", selector)
