@@ -1,0 +1,287 @@
+"""
+The main job from beginning to end on three real clusters, through the command line. The tests
+stand in the order of an installation's life and each begins where the one before ended.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tasks.fleet import journal
+from tests.lab.fleet import NEW, OLD, Fleet, opened, traffic
+
+pytestmark = pytest.mark.lab
+
+AT_OLD = ("--data", f'envoy_gateway_version="{OLD}"')
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    return opened(tmp_path_factory.mktemp("fleet"))
+
+
+def ask(address: str, host: str) -> dict[str, str]:
+    """What the echo backend answered through the Gateway: who it is, and which cluster it is on."""
+    connection = http.client.HTTPConnection(address, 80, timeout=5)
+    connection.request("GET", "/", headers={"Host": host})
+    found: dict[str, str] = json.loads(connection.getresponse().read())
+    return found
+
+
+def tcp(address: str) -> bytes:
+    """The first bytes that answer through the TCP listener, which leads to an HTTP backend."""
+    with socket.create_connection((address, 9000), 5) as stream:
+        stream.sendall(b"GET / HTTP/1.1\r\nHost: tcp\r\nConnection: close\r\n\r\n")
+        return stream.recv(15)
+
+
+def test_a_plan_touches_nothing(fleet: Fleet) -> None:
+    before = {name: len(fleet.requests(name)) for name in fleet.names}
+    ended = fleet.pyinfra("install", "--dry", "--diff", *AT_OLD)
+    assert ended.code == 0, ended.text
+    assert f"Will install release envoy-gateway-system/eg to {OLD}" in ended.err
+    assert "Will create Gateway edge/public" in ended.err
+    for name in fleet.names:
+        verbs = {it["verb"] for it in fleet.requests(name)[before[name] :]}
+        assert verbs <= {"get", "list"}, name
+        assert fleet.version(name) == ""
+    assert not (fleet.folder / "runs").exists()
+    assert (fleet.folder / "rendered" / fleet.names[0] / "gateway" / "gatewayclass.yaml").exists()
+
+
+def test_an_upgrade_of_nothing_is_refused(fleet: Fleet) -> None:
+    ended = fleet.pyinfra("upgrade", "-y")
+    assert ended.code == 5
+    assert "Envoy Gateway is not installed: deploys/install.py installs it" in ended.err
+    assert fleet.statuses() == dict(zip(fleet.names, ["failed", "held", "held"], strict=True))
+
+
+def test_install(fleet: Fleet) -> None:
+    ended = fleet.pyinfra("install", "-y", *AT_OLD)
+    assert ended.code == 0, ended.text
+    for name in fleet.names:
+        assert fleet.version(name) == OLD
+        address = fleet.address(name)
+        for host in ("blue", "green"):
+            answer = ask(address, f"{host}.lab.test")
+            assert (answer["service"], answer["ingress"]) == (host, name)
+        assert tcp(address).startswith(b"HTTP/1.1 200")
+    assert set(fleet.statuses().values()) == {"done"}
+
+
+def test_what_a_run_leaves_behind(fleet: Fleet) -> None:
+    report = fleet.report()
+    folder = fleet.folder / "runs" / report["id"]
+    assert (report["schema"], report["exit"]) == ("envoyfleet.run/1", 0)
+    steps = [it["name"] for it in report["clusters"][0]["steps"]]
+    assert [it.partition(" | ")[2] for it in steps][:5] == [
+        "Preflight",
+        "CRDs",
+        "Controller",
+        "Gateways",
+        "Traffic",
+    ]
+    assert folder.stat().st_mode & 0o777 == 0o700
+    entries, fault = journal.read(folder / "journal.jsonl")
+    assert fault is None
+    assert (entries[0]["event"], entries[-1]["event"]) == ("run", "run ended")
+    assert "<h1>install: exit 0</h1>" in (folder / "report.html").read_text()
+    assert (
+        "| lab" in (folder / "report.md").read_text()
+        or "| test" in (folder / "report.md").read_text()
+    )
+    suites = ElementTree.parse(folder / "junit.xml").getroot()
+    assert [it.get("name") for it in suites] == fleet.names
+
+
+def test_nothing_to_do(fleet: Fleet, tmp_path: Path) -> None:
+    """No write, no helm process, and at most 20 requests a cluster, counted by the API servers."""
+    helm = tmp_path / "helm"
+    helm.write_text(f"#!/bin/sh\ntouch {tmp_path}/was-run\nexit 1\n")
+    helm.chmod(0o755)
+    before = {name: len(fleet.requests(name)) for name in fleet.names}
+    ended = fleet.pyinfra("install", "-y", *AT_OLD, "--data", f"helm={helm}")
+    assert ended.code == 0, ended.text
+    assert set(fleet.statuses().values()) == {"unchanged"}
+    assert not (tmp_path / "was-run").exists()
+    for name in fleet.names:
+        made = fleet.requests(name)[before[name] :]
+        assert {it["verb"] for it in made} <= {"get", "list"}
+        assert len(made) <= 20, [it["requestURI"] for it in made]
+
+
+def test_other_releases_are_pointed_at_their_deploys(fleet: Fleet) -> None:
+    first = fleet.names[0]
+    newer = fleet.pyinfra("install", "-y", "--limit", first)
+    assert newer.code == 1
+    assert f"Envoy Gateway {OLD} is installed: go to {NEW} with deploys/upgrade.py" in newer.err
+    assert fleet.version(first) == OLD
+
+
+def test_a_field_of_another_manager_stops_the_cluster(fleet: Fleet) -> None:
+    first = fleet.names[0]
+    patch = '{"spec":{"shutdown":{"drainTimeout":"33s"}}}'
+    where = ("envoyproxy", "envoy", "--namespace", "envoy-gateway-system", "--type", "merge")
+    fleet.kubectl(first, "patch", *where, "--patch", patch, "--field-manager", "somebody")
+    ended = fleet.pyinfra("install", "-y", *AT_OLD, "--limit", first)
+    assert ended.code == 1
+    why = fleet.report()["clusters"][0]["why"]
+    assert why.startswith("EnvoyProxy envoy-gateway-system/envoy: Apply failed with 1 conflict")
+    assert '"somebody"' in why
+    assert ".spec.shutdown.drainTimeout" in why
+    patch = patch.replace("33s", "60s")
+    fleet.kubectl(first, "patch", *where, "--patch", patch, "--field-manager", "somebody")
+    assert fleet.pyinfra("install", "-y", *AT_OLD, "--limit", first).code == 0
+
+
+def test_a_crd_changed_by_hand_is_put_right(fleet: Fleet) -> None:
+    first, name = fleet.names[0], "gateways.gateway.networking.k8s.io"
+    fleet.kubectl(
+        first, "patch", "crd", name, "--type=json", "--patch",
+        '[{"op":"add","path":"/spec/names/shortNames/-","value":"zzz"}]',
+    )  # fmt: skip
+    ended = fleet.pyinfra("install", "-y", *AT_OLD, "--limit", first)
+    assert ended.code == 0, ended.text
+    names = json.loads(fleet.kubectl(first, "get", "crd", name, "--output", "json"))["spec"][
+        "names"
+    ]
+    assert "zzz" not in names["shortNames"]
+    assert fleet.pyinfra("install", "-y", *AT_OLD, "--limit", first).code == 0
+    assert fleet.statuses()[first] == "unchanged"
+
+
+def test_a_dead_api_server_holds_the_rings(fleet: Fleet) -> None:
+    """It counts as failed: ring 0 goes on, ring 1 is held, untouched, exit 5."""
+    first, second, third = fleet.names
+    fleet.fault(third, "apiserver-killed", "on")
+    try:
+        with traffic(fleet.address(first)) as seen:
+            ended = fleet.pyinfra("upgrade", "-y")
+        assert ended.code == 5, ended.text
+        assert fleet.statuses() == {first: "done", second: "held", third: "unreachable"}
+        assert (fleet.version(first), fleet.version(second)) == (NEW, OLD)
+        assert seen.failures == []
+        assert seen.sent > 500
+
+        ended = fleet.pyinfra("upgrade", "-y", "--data", "max_failed=1")
+        assert ended.code == 1, ended.text
+        assert fleet.statuses() == {first: "unchanged", second: "done", third: "unreachable"}
+        assert fleet.version(second) == NEW
+    finally:
+        fleet.fault(third, "apiserver-killed", "off")
+    assert fleet.version(third) == OLD
+
+
+def test_upgrade(fleet: Fleet) -> None:
+    third = fleet.names[2]
+    with traffic(fleet.address(third)) as seen:
+        ended = fleet.pyinfra("upgrade", "-y")
+    assert ended.code == 0, ended.text
+    assert seen.failures == []
+    for name in fleet.names:
+        assert fleet.version(name) == NEW
+        answer = ask(fleet.address(name), "green.lab.test")
+        assert (answer["service"], answer["ingress"]) == ("green", name)
+        # TCPRoutes die in silence where the CRDs come after the controller.
+        assert tcp(fleet.address(name)).startswith(b"HTTP/1.1 200")
+    assert fleet.pyinfra("install", "-y").code == 0
+    assert set(fleet.statuses().values()) == {"unchanged"}
+
+
+def test_proxies_are_on_the_new_image_when_the_run_ends(fleet: Fleet) -> None:
+    path = "{.items[*].spec.containers[*].image}"
+    labels = "app.kubernetes.io/component=proxy"
+    for name in fleet.names:
+        images = fleet.kubectl(
+            name, "get", "pods", "--all-namespaces", "-l", labels, "-o", f"jsonpath={path}"
+        )
+        assert sorted(images.split()) == [
+            "docker.io/lab/envoy:distroless-v1.39.1",
+            f"docker.io/lab/gateway:v{NEW}",
+        ]
+
+
+def test_status(fleet: Fleet) -> None:
+    ended = fleet.pyinfra("status", "--data", "output=json")
+    assert ended.code == 0, ended.text
+    document = json.loads(ended.out)
+    assert document["schema"] == "envoyfleet.status/1"
+    assert document["findings"] == []
+    one = document["clusters"][0]
+    assert (one["envoy_gateway"], one["bundle"], one["channel"]) == (NEW, "v1.6.1", "experimental")
+    assert one["gateways"] == [
+        {"name": "edge/public", "addresses": [fleet.address(one["name"])], "problems": []}
+    ]
+
+
+def test_status_names_what_is_broken(fleet: Fleet) -> None:
+    first = fleet.names[0]
+    secret = fleet.kubectl(first, "get", "secret", "lab-tls", "-n", "edge", "-o", "json")
+    fleet.kubectl(first, "delete", "secret", "lab-tls", "-n", "edge")
+    try:
+        ended = fleet.pyinfra("status")
+        assert ended.code == 3
+        assert (
+            f"error GW301 {first}: Gateway edge/public, listener https: ResolvedRefs" in ended.out
+        )
+        assert "Secret edge/lab-tls does not exist" in ended.out
+    finally:
+        fleet.lab.kubectl("--context", first, "apply", "-f", "-", text=secret)
+
+
+def test_doctor(fleet: Fleet) -> None:
+    ended = fleet.pyinfra("doctor")
+    assert ended.code == 0, ended.text
+    assert f"{NEW} pinned" in ended.out
+
+
+@pytest.mark.parametrize("shape", ["merged", "namespaced"])
+def test_other_shapes_beside_the_first(fleet: Fleet, shape: str) -> None:
+    """
+    A second controller with merged Gateways, and one that deploys into the Gateways' namespaces.
+    """
+    inventory = "tests/lab/inventories/shapes.py"
+    ended = fleet.pyinfra("install", "-y", inventory=inventory, SHAPE=shape)
+    assert ended.code == 0, ended.text
+    again = fleet.pyinfra("install", "-y", inventory=inventory, SHAPE=shape)
+    assert again.code == 0
+    assert set(fleet.statuses().values()) == {"unchanged"}
+
+
+def test_two_names_for_one_cluster_are_refused(fleet: Fleet, tmp_path: Path) -> None:
+    first = fleet.names[0]
+    config = Path(fleet.lab.data["kubeconfig"]).read_text()
+    other = tmp_path / "other"
+    other.write_text(config.replace(f"name: {first}\n", "name: other\n"))
+    import yaml
+
+    document = yaml.safe_load(config)
+    context = next(it for it in document["contexts"] if it["name"] == first)
+    document["contexts"].append({"name": "other", "context": context["context"]})
+    other.write_text(yaml.safe_dump(document))
+    inventory = tmp_path / "twice.py"
+    data = {"ring": 0, "envoy_gateway_version": NEW, "kube_config": str(other)}
+    inventory.write_text(f"clusters = [('@kube/{first}', {data!r}), ('@kube/other', {data!r})]\n")
+    lock = fleet.folder / "fleet.lock"
+    lock.write_text((fleet.folder / "inventory" / "lab.lock").read_text())
+    ended = fleet.pyinfra("install", "-y", inventory=str(inventory))
+    assert ended.code == 2, ended.text
+    assert f"{first} and other are one and the same cluster" in ended.err
+
+
+def test_no_secret_was_written_anywhere(fleet: Fleet) -> None:
+    first = fleet.names[0]
+    secret = json.loads(
+        fleet.kubectl(first, "get", "secret", "lab-tls", "-n", "edge", "-o", "json")
+    )
+    token = Path(fleet.lab.data["kubeconfig"]).read_text().partition("token: ")[2].split()[0]
+    values = [*secret["data"].values(), token]
+    for file in [*(fleet.folder / "runs").rglob("*"), *(fleet.folder / "rendered").rglob("*")]:
+        if file.is_file():
+            assert not any(it in file.read_text() for it in values), file
