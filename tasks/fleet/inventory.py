@@ -54,7 +54,7 @@ class Gateway(Strict):
 class Backend(Strict):
     service: Name
     port: Port
-    weight: int | None = None
+    weight: Annotated[int, Field(ge=0)] = 1
 
 
 class Route(Strict):

@@ -33,7 +33,11 @@ def is_applied(wanted: Mapping[str, Any], live: Mapping[str, Any] | None) -> boo
     owned = owned_fields(live)
     if owned is None:  # nothing of it is ours; that is how it stays where the manifest says nothing
         return not says_anything(wanted)
-    return holds(live, wanted) and not any(True for _ in left_out(owned, wanted))
+    return (
+        holds(live, wanted)
+        and same_where_whole(owned, live, wanted)
+        and not any(True for _ in left_out(owned, wanted))
+    )
 
 
 def says_anything(wanted: Mapping[str, Any]) -> bool:
@@ -60,6 +64,26 @@ def holds(live: Any, wanted: Any) -> bool:
             and all(holds(a, b) for a, b in zip(live, wanted, strict=True))
         )
     return type(live) is type(wanted) and bool(live == wanted)
+
+
+def same_where_whole(owned: Mapping[str, Any], live: Any, wanted: Any) -> bool:
+    """
+    Whether what the server keeps as a whole, such as the rules of an HTTPRoute, is the same on both
+    sides. ``owned`` (see ``left_out``) ends there, so nothing tells a field that we left out from
+    one that the server added.
+    """
+    for key, below in owned.items():
+        mark, _, text = key.partition(":")
+        if mark == "f" and isinstance(wanted, Mapping) and text in wanted:
+            ours, theirs = wanted[text], live[text]
+            if ours != theirs if not below else not same_where_whole(below, theirs, ours):
+                return False
+        elif mark == "k":
+            keys = json.loads(text)
+            ours, theirs = _item(wanted, keys), _item(live, keys)
+            if ours is not None and not same_where_whole(below, theirs, ours):
+                return False
+    return True
 
 
 def owned_fields(live: Mapping[str, Any], manager: str = MANAGER) -> Mapping[str, Any] | None:
@@ -94,11 +118,11 @@ def left_out(owned: Mapping[str, Any], wanted: Any, at: str = "") -> Iterator[st
                 yield from left_out(below, wanted[text], f"{at}.{text}")
         elif mark == "k":
             keys = json.loads(text)
-            item = next((it for it in _items(wanted) if holds(it, keys)), None)
+            item = _item(wanted, keys)
             name = ",".join(f"{k}={v}" for k, v in keys.items())
-            if item is None and not _may_be_default(wanted, keys):
+            if item is None:
                 yield f"{at}[{name}]"
-            elif item is not None:
+            else:
                 yield from left_out(below, item, f"{at}[{name}]")
         elif mark == "v" and json.loads(text) not in _items(wanted):
             yield f"{at}[{text}]"
@@ -108,14 +132,15 @@ def _items(wanted: Any) -> Sequence[Any]:
     return wanted if isinstance(wanted, list) else ()
 
 
-def _may_be_default(wanted: Any, keys: Mapping[str, Any]) -> bool:
+def _item(things: Any, keys: Mapping[str, Any]) -> Any:
     """
-    An item's key may hold a default that the manifest leaves out, such as protocol: TCP of a port.
+    The item that has these keys, or None. A key may hold a default that the manifest leaves out,
+    such as protocol: TCP of a port.
     """
-    return any(
-        isinstance(it, Mapping) and all(it.get(k, v) == v for k, v in keys.items())
-        for it in _items(wanted)
-    )
+    items = [it for it in _items(things) if isinstance(it, Mapping)]
+    exact = (it for it in items if holds(it, keys))
+    default = (it for it in items if all(it.get(k, v) == v for k, v in keys.items()))
+    return next(exact, None) or next(default, None)
 
 
 def diff(live: Mapping[str, Any] | None, planned: Mapping[str, Any]) -> list[str]:
@@ -132,8 +157,7 @@ def diff(live: Mapping[str, Any] | None, planned: Mapping[str, Any]) -> list[str
     before, after = cleaned(live), cleaned(planned)
     if planned.get("kind") == "Secret":
         before, after = _masked(before, after)
-    lines = difflib.unified_diff(text(before), text(after), n=2, lineterm="")
-    return [line for line in lines if not line.startswith(("---", "+++"))]
+    return list(difflib.unified_diff(text(before), text(after), n=2, lineterm=""))[2:]
 
 
 def cleaned(thing: Mapping[str, Any] | None) -> dict[str, Any] | None:
