@@ -87,14 +87,17 @@ def _targets(
         if route["kind"] != "HTTPRoute" or not _attached(gateway, listener, route):
             continue
         rules = route["spec"].get("rules") or [{}]
-        matches = rules[0].get("matches") or [{}]
-        path = (matches[0].get("path") or {}).get("value", "/")
+        match = (rules[0].get("matches") or [{}])[0]
+        path = match.get("path") or {}
+        if set(match) - {"path"} or path.get("type") == "RegularExpression":
+            continue  # which request it takes is not to be read off it
         names: Sequence[str | None] = route["spec"].get("hostnames") or [listener.get("hostname")]
         for hostname in names:
             if hostname and not covered(hostname, listener.get("hostname")):
                 continue
-            host = concrete(hostname) or "probe.invalid"
-            found[host, path] = (host, path, True)
+            host = concrete(_narrower(hostname, listener.get("hostname"))) or "probe.invalid"
+            target = (host, path.get("value", "/"), True)
+            found[target] = target
     return list(found.values())
 
 
@@ -102,11 +105,22 @@ def _attached(gateway: Object, listener: Object, route: Object) -> bool:
     meta = gateway["metadata"]
     for parent in route["spec"].get("parentRefs") or ():
         namespace = parent.get("namespace") or route["metadata"]["namespace"]
-        if (namespace, parent["name"]) == (meta["namespace"], meta["name"]) and parent.get(
-            "sectionName", listener["name"]
-        ) == listener["name"]:
+        if (
+            (namespace, parent["name"]) == (meta["namespace"], meta["name"])
+            and parent.get("kind", "Gateway") == "Gateway"
+            and parent.get("sectionName", listener["name"]) == listener["name"]
+            and parent.get("port", listener["port"]) == listener["port"]
+        ):
             return True
     return False
+
+
+def _narrower(hostname: str | None, of_listener: str | None) -> str | None:
+    """The name that both take: a route's "*.example.com" on listener "shop.example.com" is that."""
+    wild = hostname is None or hostname.startswith("*.")
+    if wild and of_listener and len(of_listener) > len(hostname or ""):
+        return of_listener
+    return hostname
 
 
 def covered(hostname: str, by: str | None) -> bool:
