@@ -119,7 +119,9 @@ def rolled_out(
     name, spec, status = title(workload), workload["spec"], workload.get("status", {})
     found: list[str] = []
     containers = spec["template"]["spec"]["containers"]
-    current = next((it for it in containers if container in (None, it["name"])), containers[0])
+    current = next((it for it in containers if container in (None, it["name"])), None)
+    if current is None:
+        return [f"{name}: has no container {container}"]
     if image is not None and current["image"] != image:
         return [
             f"{name}: container {current['name']} still has image {current['image']}, not {image}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -83,7 +84,7 @@ def decode(secret: Mapping[str, Any]) -> Release:
                 chart.get("values") or {},
             ),
         )
-    except (KeyError, TypeError, ValueError, OSError, EOFError) as error:
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
         raise ValueError(
             f"Secret {name} is not a Helm release record ({type(error).__name__}): "
             "look at it with helm history, and restore or delete it"

@@ -1,0 +1,35 @@
+"""How many clusters may fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tasks.plans.budget import allowed, parse_budget
+
+
+@pytest.mark.parametrize(
+    ("budget", "clusters", "may_fail"),
+    [
+        pytest.param(0, 60, 0, id="none"),
+        pytest.param(2, 60, 2, id="a number"),
+        pytest.param(5, 3, 5, id="more than there are"),
+        pytest.param("0%", 60, 0),
+        pytest.param("10%", 9, 0, id="rounded down"),
+        pytest.param("10%", 10, 1),
+        pytest.param("29%", 100, 29, id="not 28, as binary fractions have it"),
+        pytest.param("100%", 7, 7),
+    ],
+)
+def test_allowed(budget: int | str, clusters: int, may_fail: int) -> None:
+    assert allowed(parse_budget(budget), clusters) == may_fail
+
+
+@pytest.mark.parametrize("budget", ["10", "", "%", "110%", "-1%", "1.5%", -1, 1.5, True, None, []])
+def test_refuses(budget: Any) -> None:
+    with pytest.raises(ValueError, match="neither") as error:
+        parse_budget(budget)
+    assert str(error.value) == (
+        f'{budget!r} is neither a number of clusters, such as 2, nor a share, such as "10%"'
+    )
