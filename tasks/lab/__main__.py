@@ -88,6 +88,8 @@ def up(asked: argparse.Namespace) -> None:
 
     if not 1 <= asked.count <= state.MOST_CLUSTERS:
         raise UsageError(f"{asked.count} clusters cannot be: ask for 1 to {state.MOST_CLUSTERS}")
+    if asked.leaving_endpoints is not None and asked.leaving_endpoints < 0:
+        raise UsageError("--leaving-endpoints counts seconds: 0 or more")
     versions = None
     if asked.envoy_gateway is not None:
         catalogue.check_version(asked.envoy_gateway)

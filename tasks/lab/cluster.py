@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,6 +46,9 @@ def up(lab: Lab, cluster: Cluster) -> None:
     control_plane.write_files(lab, cluster)
     node.write_files(lab, cluster)
     containerd, apiserver, *others = processes(lab, cluster)
+    began = time.monotonic()
+    if not pids(containerd):
+        say(f"{cluster.name}: starting")
     create_group(node.pods_group(cluster))
     start(containerd)
     if "apiserver-killed" in faults(cluster):
@@ -71,6 +75,8 @@ def up(lab: Lab, cluster: Cluster) -> None:
             f"see {kubelet.log}",
         )
         images.result()
+    if time.monotonic() - began > 1:
+        say(f"{cluster.name}: Ready after {time.monotonic() - began:.1f} s")
 
 
 def alive(process: Process) -> bool:

@@ -1,5 +1,7 @@
 """Programs that come from Debian."""
 
+import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,7 +19,6 @@ PACKAGES = {
     ),
     "runc": ("/usr/sbin/runc", "containerd starts containers with it"),
     "containernetworking-plugins": ("/usr/lib/cni/ptp", "containerd connects Pods with it"),
-    "procps": ("/usr/sbin/sysctl", "turns on forwarding in a node"),
 }
 
 
@@ -40,8 +41,8 @@ def update() -> None:
 
 def apt(*arguments: str, cwd: str | None = None) -> None:
     """Run apt-get without questions; raises `LabError` with its last line of error."""
-    import os
-
+    if shutil.which("apt-get") is None:
+        raise LabError(f"apt-get is missing: do by hand what `apt-get {' '.join(arguments)}` does")
     done = subprocess.run(
         ["apt-get", "-qq", *arguments],
         capture_output=True,

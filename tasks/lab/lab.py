@@ -8,6 +8,8 @@ from tasks.lab import (
     cluster,
     control_plane,
     debian,
+    faults,
+    limits,
     loadbalancer,
     network,
     parts,
@@ -44,6 +46,7 @@ def up(name: str, count: int, versions: tuple[str, ...] | None, leaving: float |
         )
         certificates.authority(lab.root)
         certificates.issue(lab.root, "operator", lab.root, "admin", groups=("system:masters",))
+        limits.raise_limits()
         network.create_bridge(lab)
         start_shared(lab)
         with ThreadPoolExecutor(max(1, lab.clusters)) as pool:
@@ -67,8 +70,10 @@ def start_shared(lab: Lab) -> None:
 
 def reset(lab: Lab) -> None:
     """Make every cluster of a lab empty again: same addresses, tokens and charts, nothing else."""
-    with state.lock(f"lab-{lab.name}"), ThreadPoolExecutor(len(lab.members())) as pool:
-        list(pool.map(lambda member: empty(lab, member), lab.members()))
+    with state.lock(f"lab-{lab.name}"):
+        faults.switch_all_off(lab)
+        with ThreadPoolExecutor(len(lab.members())) as pool:
+            list(pool.map(lambda member: empty(lab, member), lab.members()))
 
 
 def empty(lab: Lab, member: Cluster) -> None:

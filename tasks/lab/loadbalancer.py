@@ -162,12 +162,14 @@ class Balancer:
 
 def main(name: str) -> None:
     """Serve every cluster of a lab, also those that join later; ends when the lab is gone."""
-    serving: set[str] = set()
+    serving: dict[str, threading.Thread] = {}
     while (lab := state.load(name)) is not None:
         for cluster in lab.members():
             if cluster.name not in serving and (cluster.root / "users" / "tokens.csv").exists():
-                threading.Thread(target=Balancer(cluster).run, daemon=True).start()
-                serving.add(cluster.name)
+                serving[cluster.name] = threading.Thread(target=Balancer(cluster).run, daemon=True)
+                serving[cluster.name].start()
+        if not all(thread.is_alive() for thread in serving.values()):
+            sys.exit(1)  # the log says why; better dead in `status` than serving half the lab
         time.sleep(1)
 
 

@@ -50,49 +50,53 @@ def links() -> dict[str, str]:
     }
 
 
+def batch(*commands: str, namespace: str | None = None) -> None:
+    """
+    Several ip commands in one process, so that being killed in between leaves none of them half
+    done: the process goes on without us.
+    """
+    inside = [] if namespace is None else ["-netns", namespace]
+    run("ip", *inside, "-batch", "-", text="\n".join(commands) + "\n")
+
+
 def create_bridge(lab: Lab) -> None:
-    """The lab's bridge, once. Its alias says whose it is, also when the lab's folder is lost."""
-    if lab.bridge in links():
-        return
-    # stp off and no forward delay: a port works at once
-    run("ip", "link", "add", lab.bridge, "type", "bridge", "forward_delay", "0")
-    run("ip", "link", "set", lab.bridge, "alias", f"envoyfleet/{lab.name}")
-    run("ip", "address", "add", f"{lab.gateway}/24", "dev", lab.bridge)
-    run("ip", "link", "set", lab.bridge, "up")
+    """The lab's bridge. Its alias says whose it is, also when the lab's folder is lost."""
+    new = [] if lab.bridge in links() else [f"link add {lab.bridge} type bridge forward_delay 0"]
+    batch(
+        *new,
+        f"link set {lab.bridge} alias envoyfleet/{lab.name}",
+        f"address replace {lab.gateway}/24 dev {lab.bridge}",
+        f"link set {lab.bridge} up",
+    )
 
 
 def create_node(lab: Lab, cluster: Cluster) -> None:
-    """The cluster's namespaces, cable and routes, each where it is missing."""
-    if not (NAMESPACES / cluster.namespace).exists():
-        run("ip", "netns", "add", cluster.namespace)
-    if cluster.link not in links():
-        inside = ("-netns", cluster.namespace)
-        run(
-            "ip",
-            "link",
-            "add",
-            cluster.link,
-            "type",
-            "veth",
-            "peer",
-            "eth0",
-            "netns",
-            cluster.namespace,
-        )
-        run("ip", "link", "set", cluster.link, "alias", f"envoyfleet/{lab.name}")
-        run("ip", "link", "set", cluster.link, "master", lab.bridge, "up")
-        run("ip", *inside, "link", "set", "lo", "up")
-        run("ip", *inside, "link", "set", "eth0", "up")
-        run("ip", *inside, "address", "add", f"{cluster.node_address}/24", "dev", "eth0")
-        run("ip", *inside, "route", "add", "default", "via", lab.gateway)
+    """The cluster's namespaces, cable and routes; what is there already stays as it is."""
+    space, link = cluster.namespace, cluster.link
+    if not (NAMESPACES / space).exists():
+        run("ip", "netns", "add", space)
+    new = [] if link in links() else [f"link add {link} type veth peer eth0 netns {space}"]
+    batch(
+        *new,
+        f"link set {link} alias envoyfleet/{lab.name}",
+        f"link set {link} master {lab.bridge} up",
+    )
+    batch(
+        "link set lo up",
+        "link set eth0 up",
+        f"address replace {cluster.node_address}/24 dev eth0",
+        f"route replace default via {lab.gateway}",
         # The address of a Pod that left is refused here instead of going round in circles with the
         # host. Not so the other two ranges: the kernel looks for a route before a rule of
         # kube-proxy or the load balancer can change the address.
-        run("ip", *inside, "route", "add", "unreachable", cluster.pod_range)
-        for setting in ("net.ipv4.ip_forward=1", "net.ipv4.conf.all.route_localnet=1"):
-            run("nsenter", f"--net={NAMESPACES / cluster.namespace}", "sysctl", "-qw", setting)
-    for ours in (cluster.pod_range, cluster.load_balancer_range, cluster.service_range):
-        run("ip", "route", "replace", ours, "via", cluster.node_address, "dev", lab.bridge)
+        f"route replace unreachable {cluster.pod_range}",
+        namespace=space,
+    )
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+    run("nsenter", f"--net={NAMESPACES / space}", "sh", "-c", f"echo 1 >{forwarding}")
+    ours = (cluster.pod_range, cluster.load_balancer_range, cluster.service_range)
+    via = f"via {cluster.node_address} dev {lab.bridge}"
+    batch(*(f"route replace {block} {via}" for block in ours))
     if not is_mount(cluster.root / "mounts"):
         create_mounts(cluster)
 

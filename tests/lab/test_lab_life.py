@@ -73,10 +73,25 @@ def test_what_died_is_started_again(lab: LabUnderTest) -> None:
     assert "7 of 7" in run("status").stdout
 
 
+def empties_a_lab_and_switches_faults_off() -> None:
+    """``reset``, on the lab that is about to be killed anyway."""
+    for command in (["sample"], ["fault", f"{OTHER}-1", "apiserver-slow", "on"], ["reset"]):
+        done = run(*command, name=OTHER)
+        assert done.returncode == 0, done.stdout + done.stderr
+    data = json.loads(run("status", "--json", name=OTHER).stdout)
+    kubectl = (data["kubectl"], "--kubeconfig", data["kubeconfig"])
+    namespaces = output(*kubectl, "get", "namespaces", "--output", "name").split()
+    assert sorted(namespaces) == [
+        f"namespace/{name}" for name in ("default", "kube-node-lease", "kube-public", "kube-system")
+    ]
+    assert data["clusters"][0]["faults"] == []
+
+
 def test_down_after_everything_was_killed_leaves_nothing(lab: LabUnderTest) -> None:
     """Another lab beside this one, with running containers, killed in the middle of its life."""
     assert run("up", "1", "--envoy-gateway", "1.8.3", name=OTHER).returncode == 0
     try:
+        empties_a_lab_and_switches_faults_off()
         assert run("sample", name=OTHER).returncode == 0
         assert any("containerd-shim" in _text(Path(f"/proc/{p}/cmdline")) for p in processes(OTHER))
         for pid in processes(OTHER)[::2]:
