@@ -5,14 +5,17 @@ missing.
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pyinfra import host
 
+from tasks.checks.findings import as_json
 from tasks.checks.readiness import Readiness, readiness_findings
 from tasks.connectors import kubeconfig
 from tasks.facts.permissions import MayDo
@@ -23,9 +26,10 @@ from tasks.fleet.inventory import Cluster
 from tasks.fleet.tables import print_findings, print_table
 from tasks.plans import permissions
 
+SCHEMA = "envoyfleet.doctor/1"
 COLUMNS = ("cluster", "kubernetes", "helm", "chart", "sign-in", "rights")
 
-_rows: dict[str, tuple[str, ...]] = {}
+_rows: dict[str, dict[str, Any]] = {}
 
 
 def of_the_fleet() -> None:
@@ -59,19 +63,27 @@ def look(data: Cluster) -> Steps:
         lock=data.lock,
         pinned=pinned,
         lock_problem=lock_problem,
+        lock_command=charts.lock_command(
+            data.chart,
+            data.envoy_gateway_version,
+            Path(data.lock),
+            data.helm,
+            data.chart_plain_http,
+        ),
         plugin=(plugin, shutil.which(plugin) is not None) if plugin else None,
         kubernetes=kubernetes_version(),
         denied=denied,
     )
     fleet_run.current().findings += readiness_findings(host.name, seen)
-    _rows[host.name] = (
-        host.name,
-        seen.kubernetes,
-        seen.helm or "missing",
-        f"{data.envoy_gateway_version} {'pinned' if pinned else 'not pinned'}",
-        how,
-        f"{len(rights) - len(denied)} of {len(rights)}",
-    )
+    _rows[host.name] = {
+        "kubernetes": seen.kubernetes,
+        "helm": seen.helm,
+        "envoy_gateway_version": data.envoy_gateway_version,
+        "digest": pinned,
+        "sign_in": how,
+        "rights": len(rights),
+        "denied": denied,
+    }
 
 
 @cache
@@ -108,10 +120,29 @@ def sign_in(context: str, explicit: str | None) -> tuple[str, str | None]:
 def _print(results: list[Any]) -> None:
     run = fleet_run.current()
     output = next((it.output for it in run.clusters.values() if it.output), None)
-    rows = [
-        _rows.get(it.name, (it.name, "-", "", "", "", f"not reached: {it.why or 'no answer'}"))
-        for it in results
-    ]
-    print_table(COLUMNS, rows, output=output, schema="envoyfleet.doctor/1")
-    if run.findings and output != "json":
+    for result in results:
+        _rows.setdefault(result.name, {"unreachable": result.why or "no answer"})
+    if output == "json":
+        document = {
+            "schema": SCHEMA,
+            "clusters": [{"name": name, **_rows[name]} for name in sorted(_rows)],
+            "findings": as_json(run.findings)["findings"],
+        }
+        print(json.dumps(document, indent=2))
+        return
+    print_table(COLUMNS, [_line(it.name, _rows[it.name]) for it in results], output=output)
+    if run.findings:
         print_findings(run.findings, output)
+
+
+def _line(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    if "unreachable" in row:
+        return (name, "-", "", "", "", f"not reached: {row['unreachable']}")
+    return (
+        name,
+        row["kubernetes"],
+        row["helm"] or "missing",
+        f"{row['envoy_gateway_version']} {'pinned' if row['digest'] else 'not pinned'}",
+        row["sign_in"],
+        f"{row['rights'] - len(row['denied'])} of {row['rights']}",
+    )

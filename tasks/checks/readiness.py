@@ -17,6 +17,7 @@ class Readiness:
     + helm: its version, such as "v4.1.4", or None where it does not run
     + pinned: the digest in the lock, or None
     + lock_problem: why the lock cannot be read, or None
+    + lock_command: what pins the chart, such as "python -m tasks.fleet.charts lock ..."
     + plugin: the program that signs in, such as "kubelogin", and whether it is there; None without
       one
     + denied: rights that this identity lacks, such as "patch gateways.gateway.networking.k8s.io"
@@ -29,6 +30,7 @@ class Readiness:
     lock: str
     pinned: str | None
     lock_problem: str | None
+    lock_command: str
     plugin: tuple[str, bool] | None
     kubernetes: str
     denied: Sequence[str]
@@ -55,7 +57,7 @@ def readiness_findings(cluster: str, seen: Readiness) -> Iterator[Finding]:
             "error",
             Where(cluster, seen.lock),
             f"does not pin {seen.chart} {seen.version}",
-            f"python -m tasks.fleet.charts lock {seen.chart} {seen.version}",
+            f"look at the chart, then pin it with {seen.lock_command}",
         )
     if seen.plugin and not seen.plugin[1]:
         yield Finding(

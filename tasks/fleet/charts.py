@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import tarfile
 import tempfile
@@ -26,6 +27,7 @@ from pyinfra.api.exceptions import DeployError
 
 from tasks.plans import crds, helm
 
+LOCK, HELM = "fleet.lock", "helm"
 DIGEST = re.compile(r"^Digest:\s*(sha256:[0-9a-f]{64})\s*$", re.MULTILINE)
 
 
@@ -103,7 +105,7 @@ def locked(source: str, version: str, lock: Path, helm_binary: str, plain_http: 
     if wanted is None:
         raise ChartRefused(
             f"{lock} does not pin {name} {version}: look at the chart, then pin it with "
-            f"python -m tasks.fleet.charts lock {source} {version}"
+            + lock_command(source, version, lock, helm_binary, plain_http)
         )
     cached = cache_folder() / f"{name}-{version}-{wanted.removeprefix('sha256:')[:16]}.tgz"
     if source.startswith("oci://") and cached.exists():
@@ -118,6 +120,15 @@ def locked(source: str, version: str, lock: Path, helm_binary: str, plain_http: 
         chart.path.replace(cached)
         return Chart(name, version, wanted, cached)
     return chart
+
+
+def lock_command(source: str, version: str, lock: Path, helm_binary: str, plain_http: bool) -> str:
+    """What an operator types to pin a chart, such as "python -m tasks.fleet.charts lock ..."."""
+    words = ["python", "-m", "tasks.fleet.charts", "lock", source, version]
+    words += ["--lock", str(lock)] if lock != Path(LOCK) else []
+    words += ["--helm", helm_binary] if helm_binary != HELM else []
+    words += ["--plain-http"] if plain_http else []
+    return shlex.join(words)
 
 
 _once: dict[tuple[str, str, Path], Chart | ChartRefused] = {}
@@ -266,8 +277,8 @@ def main() -> None:
     parser.add_argument("verb", choices=["lock"])
     parser.add_argument("source")
     parser.add_argument("version")
-    parser.add_argument("--lock", type=Path, default=Path("fleet.lock"))
-    parser.add_argument("--helm", default="helm")
+    parser.add_argument("--lock", type=Path, default=Path(LOCK))
+    parser.add_argument("--helm", default=HELM)
     parser.add_argument("--plain-http", action="store_true")
     given = parser.parse_args()
     try:

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from pyinfra import host, logger, state
-from pyinfra.api import FactBase, operation
+from pyinfra.api import FactBase, facts, operation
 from pyinfra.api.arguments_typed import PyinfraOperation
 from pyinfra.api.command import PyinfraCommand, StringCommand
 from pyinfra.api.exceptions import DeployError
@@ -25,6 +25,9 @@ from typing_extensions import override
 T = TypeVar("T")
 P = ParamSpec("P")
 Steps = Iterator[PyinfraCommand]
+
+#: Hosts that ``fact`` reads at this moment.
+_reading: set[Any] = set()
 
 
 class FactFailed(DeployError):
@@ -41,10 +44,32 @@ def fact(cls: type[FactBase[T]], **arguments: Any) -> T:
     if connector is None:  # the stand-in host of pyinfra-testing
         return cast(T, current.get_fact(cls, **arguments))
     connector.last_error = None
-    value = get_fact(current.state, current, cls, kwargs=arguments, apply_failed_hosts=False)
+    _reading.add(current)
+    try:
+        value = get_fact(current.state, current, cls, kwargs=arguments, apply_failed_hosts=False)
+    finally:
+        _reading.discard(current)
     if connector.last_error:
         raise FactFailed(connector.last_error)
     return cast(T, value)
+
+
+def _said_once(name: str) -> None:
+    """
+    pyinfra 3.10 prints a failed fact in two lines of its own. Where ``fact`` reads, whoever called
+    it says what failed, and a wait that looks again and again says it every ten seconds.
+    """
+    said = getattr(facts, name)
+
+    def say(current: Any, *arguments: Any, **options: Any) -> None:
+        if current not in _reading:
+            said(current, *arguments, **options)
+
+    setattr(facts, name, say)
+
+
+_said_once("print_host_combined_output")
+_said_once("log_error_or_warning")
 
 
 def kubernetes_version() -> str:

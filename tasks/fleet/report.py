@@ -131,9 +131,15 @@ class Recorder(BaseStateCallback):
         run.journal.write(event, fleet_run.stamp(), **details)
 
     def results(self) -> list[ClusterResult]:
-        """One entry a cluster, by ring and name, with its final status."""
+        """
+        One entry a cluster of the run, by ring and name, with its final status; what --limit leaves
+        out is none of them.
+        """
         run, state = self.run, self.run.state
         for host in state.inventory:
+            if not state.is_host_in_limit(host):
+                self.clusters.pop(host.name, None)
+                continue
             result = self.clusters[host.name]
             result.facts = run.notes.get(host.name, {})
             result.answers = run.answers.get(host.name, {})

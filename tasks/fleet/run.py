@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import re
 import signal
 import sys
@@ -18,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 from pyinfra.api.exceptions import InventoryError, PyinfraError
@@ -129,6 +130,8 @@ def begin() -> None:
         arguments=operations,
         started=now(),
     )
+    if os.environ.get("NO_COLOR"):  # pyinfra 3.10 and click 8 do not know it
+        cast(Any, click.utils).should_strip_ansi = lambda *_, **__: True
     _patch_endings(cli)
     _patch_inventory(cli)
     problem = usage_problem(given)
@@ -392,5 +395,9 @@ def _line_in(error: BaseException, filename: str) -> str:
 
 
 def _without_noise(record: logging.LogRecord) -> bool:
-    """Drop a line for each cluster of another ring: it says nothing, 60 times a step."""
-    return not str(record.msg).endswith("Skipped") and "Skipped\x1b" not in str(record.msg)
+    """
+    Drop a line for each cluster of another ring, 60 times a step, and the one that pyinfra adds to
+    the reason of a failed step: neither says anything.
+    """
+    text = click.unstyle(str(record.msg))
+    return not text.endswith(("Skipped", "Error: executed 0 commands"))

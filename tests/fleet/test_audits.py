@@ -1,0 +1,93 @@
+"""What status and doctor print, and how they end, through the real command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api_server import Answer, ApiServer, status
+from tests.command_line import CommandLine
+from tests.fleet.test_run import LEAST, Case, prepared
+
+SECRETS = "/api/v1/namespaces/envoy-gateway-system/secrets"
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+BOTH = f'clusters = [("@kube/weu-1", {LEAST}), ("@kube/neu-1", {LEAST})]'
+PIN = (
+    "look at the chart, then pin it with python -m tasks.fleet.charts lock "
+    "oci://docker.io/envoyproxy/gateway-helm 1.9.1"
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ApiServer]:
+    with ApiServer().running() as server:
+        for name in ("weu-1", "neu-1"):
+            server.cluster(name)
+            server.answer("POST", REVIEWS, Answer(body={"status": {"allowed": True}}), cluster=name)
+        server.answer("GET", SECRETS, status(403, "secrets is forbidden"))
+        empty = {"apiVersion": "v1", "kind": "SecretList", "items": []}
+        server.answer("GET", SECRETS, Answer(body=empty), cluster="neu-1")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def command_line() -> Iterator[CommandLine]:
+    with CommandLine() as started:
+        yield started
+
+
+def test_a_read_that_fails_is_said_once(
+    command_line: CommandLine, server: ApiServer, tmp_path: Path
+) -> None:
+    kubeconfig = prepared(tmp_path, Case("", []), server)
+    outcome = command_line.run(
+        tmp_path, ["inventory/prod.py", "deploys/status.py"], KUBECONFIG=str(kubeconfig)
+    )
+    said = [it for it in outcome.lines if "forbidden" in it]
+    assert said == [
+        f"[weu-1] GET {SECRETS}: 403 secrets is forbidden",
+        f"weu-1 0 - not read: GET {SECRETS}: 403 secrets is forbidden - - - -",
+    ]
+    assert not [it for it in outcome.lines if "could not load fact" in it]
+    assert outcome.code == 1
+
+
+def test_what_limit_leaves_out_is_no_row(
+    command_line: CommandLine, server: ApiServer, tmp_path: Path
+) -> None:
+    kubeconfig = prepared(tmp_path, Case("", [], inventory=BOTH), server)
+    arguments = ["inventory/prod.py", "deploys/status.py", "--limit", "neu-1"]
+    outcome = command_line.run(tmp_path, arguments, KUBECONFIG=str(kubeconfig))
+    rows = [it for it in outcome.lines if it.startswith(("weu-1", "neu-1"))]
+    assert (rows, outcome.code) == (["neu-1 0 1.35.4 not installed - none none -"], 0)
+
+
+def test_doctor_as_json_has_its_findings(
+    command_line: CommandLine, server: ApiServer, tmp_path: Path
+) -> None:
+    kubeconfig = prepared(tmp_path, Case("", []), server)
+    arguments = ["inventory/prod.py", "deploys/doctor.py", "--data", "output=json"]
+    arguments += ["--data", "helm=no-such-helm"]
+    outcome = command_line.run(tmp_path, arguments, KUBECONFIG=str(kubeconfig))
+    document = json.loads(outcome.text[outcome.text.index("\n{") : outcome.text.rindex("}") + 1])
+    assert document["schema"] == "envoyfleet.doctor/1"
+    assert document["clusters"] == [
+        {
+            "name": "weu-1",
+            "kubernetes": "1.35.4",
+            "helm": None,
+            "envoy_gateway_version": "1.9.1",
+            "digest": None,
+            "sign_in": "token",
+            "rights": 14,
+            "denied": [],
+        }
+    ]
+    assert [(it["code"], it["fix"]) for it in document["findings"]] == [
+        ("GW501", "install Helm 3.17 or newer, or set helm in the inventory"),
+        ("GW502", f"{PIN} --helm no-such-helm"),
+    ]
+    assert outcome.code == 3
