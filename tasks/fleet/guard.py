@@ -106,7 +106,7 @@ def fleet_operation(
     def decorator(func: Callable[P, Steps]) -> PyinfraOperation[P]:
         @wraps(func)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Steps:
-            preparing = state.current_stage == StateStage.Prepare
+            preparing = getattr(state, "current_stage", None) == StateStage.Prepare
             if preparing and _failed():
                 return
             try:

@@ -39,8 +39,14 @@ def gw(
     }
 
 
-NO_ADDRESS = {"reason": "AddressNotAssigned", "message": "No addresses have been assigned"}
-NO_CERT = {"reason": "InvalidCertificateRef", "message": "Secret edge/tls does not exist"}
+NO_ADDRESS: dict[str, Any] = {
+    "reason": "AddressNotAssigned",
+    "message": "No addresses have been assigned",
+}
+NO_CERT: dict[str, Any] = {
+    "reason": "InvalidCertificateRef",
+    "message": "Secret edge/tls does not exist",
+}
 GATEWAYS = [
     pytest.param(gw(), [], id="serves"),
     pytest.param(

@@ -1,0 +1,24 @@
+"""
+Runs the fixtures of tests/facts/<module.Fact>/ and tests/operations/<module.operation>/: what was
+recorded, what is made of it, and which commands follow (pyinfra-testing, see its own README).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pyinfra_testing.facts import make_fact_tests  # type: ignore[import-untyped]
+from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
+
+HERE = Path(__file__).parent
+
+# Recorded facts arrive as a subclass of dict, which the diff of an object prints.
+yaml.SafeDumper.add_multi_representer(dict, yaml.SafeDumper.represent_dict)
+
+for _folder in sorted((HERE / "facts").iterdir()):
+    globals()[f"Test{_folder.name}"] = make_fact_tests("tasks.facts", _folder.name, _folder)
+for _folder in sorted((HERE / "operations").iterdir()):
+    globals()[f"Test{_folder.name}"] = make_operation_tests(
+        "tasks.operations", _folder.name, _folder
+    )
