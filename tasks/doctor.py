@@ -23,6 +23,7 @@ from tasks.fleet import charts
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
+from tasks.fleet.silences import judged
 from tasks.fleet.tables import print_findings, print_table
 from tasks.plans import permissions
 
@@ -122,17 +123,19 @@ def _print(results: list[Any]) -> None:
     output = next((it.output for it in run.clusters.values() if it.output), None)
     for result in results:
         _rows.setdefault(result.name, {"unreachable": result.why or "no answer"})
+    judgement = judged(run)
     if output == "json":
+        found = as_json(judgement.open, judgement.silent)
         document = {
             "schema": SCHEMA,
             "clusters": [{"name": name, **_rows[name]} for name in sorted(_rows)],
-            "findings": as_json(run.findings)["findings"],
+            **{key: found[key] for key in ("findings", "silenced")},
         }
         print(json.dumps(document, indent=2))
         return
     print_table(COLUMNS, [_line(it.name, _rows[it.name]) for it in results], output=output)
-    if run.findings:
-        print_findings(run.findings, output)
+    if judgement.open or judgement.silent:
+        print_findings(judgement.open, output, silent=judgement.silent)
 
 
 def _line(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:

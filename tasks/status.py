@@ -20,6 +20,7 @@ from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
+from tasks.fleet.silences import judged
 from tasks.fleet.tables import print_findings, print_table
 from tasks.plans import conditions, crds, versions
 
@@ -118,11 +119,13 @@ def _print(results: list[Any]) -> None:
         _rows.setdefault(
             result.name, {"ring": result.ring, "unreachable": result.why or "not read"}
         )
+    judgement = judged(run)
     if output == "json":
+        found = as_json(judgement.open, judgement.silent)
         document = {
             "schema": SCHEMA,
             "clusters": [{"name": name, **_rows[name]} for name in sorted(_rows)],
-            "findings": as_json(run.findings)["findings"],
+            **{key: found[key] for key in ("findings", "silenced")},
         }
         print(json.dumps(document, indent=2))
         return
@@ -130,8 +133,8 @@ def _print(results: list[Any]) -> None:
         _line(name, _rows[name]) for name in sorted(_rows, key=lambda it: (_rows[it]["ring"], it))
     ]
     print_table(COLUMNS, rows, output=output)
-    if run.findings:
-        print_findings(run.findings, output)
+    if judgement.open or judgement.silent:
+        print_findings(judgement.open, output, silent=judgement.silent)
 
 
 def _line(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -110,6 +111,27 @@ class Probe(Strict):
     timeout: Annotated[int, Field(ge=1)] = 120
 
 
+class Silence(Strict):
+    """
+    A finding that does not count for now, on this cluster; see docs/findings.md. + code, where:
+    patterns such as "GW103" and "weu-1: Gateway edge/*". + until: the last day, such as
+    "2027-01-31".
+    """
+
+    code: Text
+    where: Text
+    until: Text
+    reason: Text
+
+    @field_validator("until")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        try:
+            return date.fromisoformat(value).isoformat()
+        except ValueError:
+            raise ValueError(f"{value!r} is not a day such as '2027-01-31'") from None
+
+
 class Cluster(Strict):
     """One cluster's data after pyinfra merged --data, the host's own, its groups' and all's."""
 
@@ -136,6 +158,7 @@ class Cluster(Strict):
     probe: Probe = Probe()
     timeout: Annotated[int, Field(ge=1)] = 300
     max_failed: int | str | None = None
+    silences: list[Silence] = []
     output: Literal["table", "lines", "json"] | None = None
     kube_context: Text | None = None
     kube_config: Text | None = None

@@ -297,8 +297,8 @@ def _patch_inventory(cli: Any) -> None:
             )
         return good
 
-    def groups_of(filename: str) -> Any:
-        groups = get_groups(filename)
+    def groups_of(inventory_filename: str) -> Any:
+        groups = get_groups(inventory_filename)
         for key, group in groups.items():
             _refuse_twice(key, group[0] if isinstance(group, tuple) else group)
         return groups

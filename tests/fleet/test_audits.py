@@ -91,3 +91,14 @@ def test_doctor_as_json_has_its_findings(
         ("GW502", f"{PIN} --helm no-such-helm"),
     ]
     assert outcome.code == 3
+
+
+def test_a_silence_of_the_inventory_holds_a_finding_back(
+    command_line: CommandLine, server: ApiServer, tmp_path: Path
+) -> None:
+    silence = '{"code": "GW50*", "where": "*", "until": "2099-12-31", "reason": "OPS-412"}'
+    inventory = f'clusters = [("@kube/weu-1", {{**{LEAST}, "silences": [{silence}]}})]'
+    kubeconfig = prepared(tmp_path, Case("", [], inventory=inventory), server)
+    arguments = ["inventory/prod.py", "deploys/doctor.py", "--data", "helm=no-such-helm"]
+    outcome = command_line.run(tmp_path, arguments, KUBECONFIG=str(kubeconfig))
+    assert (outcome.lines[-1], outcome.code) == ("nothing found, 2 silenced", 0)

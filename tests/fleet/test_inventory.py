@@ -134,6 +134,16 @@ def test_refuses(data: dict[str, Any], line: str) -> None:
     assert problems("weu-1", {**LEAST, **data}) == [f"weu-1: {line}"]
 
 
+SILENCE = {"code": "GW103", "where": "*", "until": "2027-01-31", "reason": "OPS-412"}
+
+
+def test_a_silence_ends_on_a_day() -> None:
+    assert problems("weu-1", {**LEAST, "silences": [SILENCE]}) == []
+    assert problems("weu-1", {**LEAST, "silences": [{**SILENCE, "until": "31.1.2027"}]}) == [
+        "weu-1: silences.0.until: '31.1.2027' is not a day such as '2027-01-31'"
+    ]
+
+
 def test_says_all_that_is_wrong() -> None:
     assert problems("weu-1", {"ring": "one", "zzz": 1}) == [
         "weu-1: ring: must be a whole number, not 'one'",
