@@ -1,39 +1,114 @@
 """
-An AKS fleet to start from: copy it, keep what fits. docs/inventory.md says what every key means.
+An AKS fleet to start from: copy it, keep what fits. Every key is here once; docs/inventory.md has
+the same keys as a table.
 
-Contexts come from ``az aks get-credentials --resource-group RG --name weu-1 --context weu-1`` and
-``kubelogin convert-kubeconfig``; any other cluster in a kubeconfig (kind, k3d) works the same.
-What all clusters of a group share stands in inventory/group_data/<group>.py; what stands beside a
-cluster wins.
+A cluster is a context of your kubeconfig: ``az aks get-credentials --resource-group RG --name weu-1
+--context weu-1``, then ``kubelogin convert-kubeconfig -l azurecli``. Any other cluster in a
+kubeconfig (kind, k3d) works the same. Pin the chart once, with ``python -m tasks.fleet.charts lock
+oci://docker.io/envoyproxy/gateway-helm 1.9.1``, then look before you change anything:
 
     pyinfra inventory/prod.py deploys/doctor.py
     pyinfra inventory/prod.py deploys/install.py --dry --diff
 """
 
-#: Changed first: clusters whose failure hurts nobody. Both groups share group_data/all.py.
+#: What all clusters share. Names with _ are no group of clusters. What stands beside a cluster wins
+#: over inventory/group_data/, and --data on the command line wins over both.
+_fleet = {
+    # What is installed:
+    "envoy_gateway_version": "1.9.1",  # in quotes, with its patch number
+    # From a registry, your own (oci://myregistry.azurecr.io/charts/gateway-helm), or from a folder.
+    "chart": "oci://docker.io/envoyproxy/gateway-helm",
+    "chart_plain_http": False,  # True: a registry without TLS
+    "lock": "fleet.lock",  # digests of charts; commit it
+    "helm": "helm",  # the program, or a path to it
+    "release": "eg",  # Helm's name of the installation ...
+    "namespace": "envoy-gateway-system",  # ... and its namespace
+    "controller": {"replicas": 2, "cpu": "100m", "memory": "256Mi"},
+    # Where images come from:
+    "image_registry": None,  # "myregistry.azurecr.io" instead of the first part of every image
+    "image_pull_secrets": [],  # names of Secrets; none where AKS is attached to its ACR
+    "images": {  # None: the release's own; {version} is Envoy Gateway's and {envoy} is Envoy's
+        "envoy_gateway": None,  # "myregistry.azurecr.io/mirror/gateway:v{version}"
+        "envoy": None,  # "myregistry.azurecr.io/mirror/envoy:distroless-v{envoy}"
+        "ratelimit": None,  # "myregistry.azurecr.io/mirror/ratelimit:8fe6ea42"
+    },
+    # How the controller works:
+    "controller_name": "gateway.envoyproxy.io/gatewayclass-controller",
+    "watch_namespaces": [],  # ["edge"]: the controller looks at these alone
+    "deploy_type": "ControllerNamespace",  # "GatewayNamespace": proxies beside their Gateway
+    "gateway_class": "envoy",
+    "merge_gateways": False,  # True: one set of proxies for all Gateways of the class
+    # The proxies of every Gateway:
+    "proxy": {
+        "replicas": 2,
+        "cpu": "100m",
+        "memory": "256Mi",
+        # A proxy that goes still serves for min_drain at least, because Azure's load balancer goes
+        # on sending to it for some seconds, and is gone after drain_timeout at most.
+        "min_drain": "10s",
+        "drain_timeout": "60s",
+    },
+    # What is served:
+    "gateways": [
+        {"name": "public", "namespace": "edge", "listeners": [{"name": "http", "port": 80}]},
+    ],
+    "routes": [],
+    # How a run goes:
+    "max_failed": 0,  # clusters that may fail before later rings are held, or a share: "5%"
+    "probe": {
+        "enabled": True,  # False only where the load balancer cannot be reached from this machine
+        "timeout": 120,  # seconds for all listeners of a cluster to answer
+    },
+    # Seconds for each wait are 300; inventory/group_data/production.py has more, so not here:
+    # "timeout": 300,
+    "output": None,  # "table", "lines" or "json"; None: a table on a terminal, lines elsewhere
+    "silences": [  # findings that do not count until a day, see docs/findings.md
+        {
+            "code": "GW202",
+            "where": "weu-test-1",
+            "until": "2027-01-31",
+            "reason": "OPS-412: the test cluster is replaced in January",
+        },
+    ],
+    # How a cluster is reached:
+    "kube_config": None,  # a file, or several with : between; None: KUBECONFIG, then ~/.kube/config
+    "kube_timeout": 30,  # seconds for one request
+}
+
+#: Changed first: clusters whose failure hurts nobody.
 canary = [
-    ("@kube/weu-test-1", {"ring": 0}),
+    ("@kube/weu-test-1", {**_fleet, "ring": 0}),
 ]
 
 production = [
     # ring 1 begins when every cluster of ring 0 is done, within max_failed
-    ("@kube/weu-1", {"ring": 1}),
-    ("@kube/neu-1", {"ring": 1}),
+    ("@kube/weu-1", {**_fleet, "ring": 1}),
+    # called neu-1 in tables and reports, whatever its context is called
+    ("@kube/neu-1", {**_fleet, "ring": 1, "kube_context": "aks-neu-1-admin"}),
     (
         "@kube/weu-2",
         {
+            **_fleet,
             "ring": 2,
-            # A cluster's own Gateways: what stands here replaces the list of group_data/all.py.
+            # A cluster's own Gateways: what stands here replaces the list above.
             "gateways": [
                 {
                     "name": "public",
                     "namespace": "edge",
-                    # A static public IP that exists in the node resource group, through the
-                    # Service annotation.
+                    # A static public IP that exists in the node resource group: Azure is asked for
+                    # it by an annotation on the Service. None: Azure chooses.
                     "address": "20.103.0.10",
-                    "annotations": {},
+                    # More of them, on what the Gateway generates:
+                    "annotations": {
+                        "service.beta.kubernetes.io/azure-load-balancer-tcp-idle-timeout": "30",
+                    },
                     "listeners": [
-                        {"name": "http", "port": 80, "protocol": "HTTP", "routes_from": "Same"},
+                        {
+                            "name": "http",
+                            "port": 80,
+                            "protocol": "HTTP",
+                            "routes_from": "Same",  # routes of the Gateway's own namespace
+                        },
                         {
                             "name": "https",
                             "port": 443,
@@ -44,7 +119,32 @@ production = [
                             "secret": "example-com-tls",
                             "routes_from": "All",
                         },
+                        {"name": "db", "port": 5432, "protocol": "TCP"},
                     ],
+                },
+            ],
+            # Routes that envoyfleet owns; most fleets leave them to their applications.
+            "routes": [
+                {
+                    "name": "shop",
+                    "namespace": "shop",
+                    "kind": "HTTPRoute",
+                    "gateway": "edge/public",
+                    "listener": "https",  # None: every listener that takes it
+                    "hostnames": ["shop.example.com"],
+                    "path": "/",
+                    "backends": [
+                        {"service": "shop-blue", "port": 8080, "weight": 90},
+                        {"service": "shop-green", "port": 8080, "weight": 10},
+                    ],
+                },
+                {
+                    "name": "db",
+                    "namespace": "shop",
+                    "kind": "TCPRoute",
+                    "gateway": "edge/public",
+                    "listener": "db",
+                    "backends": [{"service": "db", "port": 5432}],
                 },
             ],
         },

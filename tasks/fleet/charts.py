@@ -152,10 +152,13 @@ def once(source: str, version: str, lock: Path, helm_binary: str, plain_http: bo
 
 def fetched(source: str, version: str, helm_binary: str, plain_http: bool = False) -> Chart:
     """The chart as its source has it now, whatever the lock says. Raises ChartRefused."""
-    name = source.rstrip("/").rpartition("/")[2]
     if not source.startswith("oci://"):
         return _folder(Path(source), version)
-    folder = Path(tempfile.mkdtemp(prefix="pull-", dir=cache_folder()))
+    with tempfile.TemporaryDirectory(prefix="pull-", dir=cache_folder()) as folder:
+        return _pulled(source, version, helm_binary, plain_http, Path(folder))
+
+
+def _pulled(source: str, version: str, helm_binary: str, plain_http: bool, folder: Path) -> Chart:
     command = [helm_binary, "pull", source, "--version", version, "--destination", str(folder)]
     try:
         done = subprocess.run(
@@ -181,8 +184,7 @@ def fetched(source: str, version: str, helm_binary: str, plain_http: bool = Fals
         raise ChartRefused(f"{source} {version} cannot be pulled: {said}")
     kept = cache_folder() / f"pulled-{digest[1].removeprefix('sha256:')}.tgz"
     archive.replace(kept)
-    folder.rmdir()
-    return Chart(name, version, digest[1], kept)
+    return Chart(source.rstrip("/").rpartition("/")[2], version, digest[1], kept)
 
 
 def read_lock(path: Path) -> dict[str, dict[str, str]]:
