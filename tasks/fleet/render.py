@@ -5,6 +5,7 @@ read them.
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -37,11 +38,12 @@ def render(template: str, cluster: str, **values: Any) -> list[dict[str, Any]]:
 
     try:
         text = _environment().get_template(template).render(cluster=cluster, **values)
-    except TemplateError as error:
+    except (TemplateError, TypeError) as error:
         line = getattr(error, "lineno", None) or _line(error, template)
         place = f"templates/{template}" + (f" line {line}" if line else "")
         raise TemplateRefused(
-            f"{cluster}: {place}: {error}: correct the template or the inventory"
+            f"{cluster}: {place}: {str(error).splitlines()[0]}: correct the template or the "
+            "inventory"
         ) from error
     _write(cluster, template, str(values.get("part", "")), text)
     try:
@@ -58,7 +60,7 @@ def render(template: str, cluster: str, **values: Any) -> list[dict[str, Any]]:
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -66,6 +68,21 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # YAML, and every value passes through tojson
     )
+    environment.filters["tojson"] = quoted
+    return environment
+
+
+def quoted(value: Any) -> str:
+    """
+    A value as JSON that is YAML too. Jinja's own ``tojson`` writes an emoji as two halves, which
+    YAML refuses. Raises TypeError, or UndefinedError for a variable that is not defined.
+    """
+
+    def refuse(other: Any) -> Any:
+        raise TypeError(f"{str(other)!r} is no text, number, list or map")  # str() finds undefined
+
+    text = json.dumps(value, ensure_ascii=False, default=refuse)
+    return re.sub(r"[^\x20-\x7e]", lambda it: f"\\U{ord(it[0]):08x}", text)
 
 
 def _line(error: BaseException, template: str) -> int | None:

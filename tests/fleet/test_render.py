@@ -1,0 +1,242 @@
+"""Templates: strict about what is not defined, and no value can be anything but a value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tasks import gateways
+from tasks.fleet import render as module
+from tasks.fleet.inventory import Cluster
+from tasks.fleet.render import TemplateRefused, quoted, render
+from tasks.plans.images import Images
+
+LEAST: dict[str, Any] = {"ring": 0, "envoy_gateway_version": "1.9.1"}
+FIX = "correct the template or the inventory"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def templates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Templates of this test alone."""
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    monkeypatch.setattr(module, "TEMPLATES", folder)
+    module._environment.cache_clear()
+    monkeypatch.setattr(module, "_environment", module._environment.__wrapped__)
+    return folder
+
+
+REFUSED = [
+    pytest.param("a: 1\nb: {{ nme }}\n", f" line 2: 'nme' is undefined: {FIX}", id="undefined"),
+    pytest.param(
+        "a: {{ nme | tojson }}\n", f" line 1: 'nme' is undefined: {FIX}", id="undefined, quoted"
+    ),
+    pytest.param(
+        "a: {{ name.first }}\n",
+        f" line 1: 'str object' has no attribute 'first': {FIX}",
+        id="undefined attribute",
+    ),
+    pytest.param(
+        "a: 1\n{% if %}\n", f" line 2: Expected an expression, got 'end of statement block': {FIX}"
+    ),
+    pytest.param(
+        "a: {{ range | tojson }}\n",
+        f" line 1: \"<class 'range'>\" is no text, number, list or map: {FIX}",
+        id="something that is no value",
+    ),
+    pytest.param(
+        "a: [\n",
+        " is not YAML once rendered: while parsing a flow node did not find expected node content "
+        'in "<unicode string>", line 2, column 1',
+        id="not YAML",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED)
+def test_says_in_one_line_what_is_wrong(templates: Path, text: str, message: str) -> None:
+    (templates / "thing.yaml.j2").write_text(text)
+    with pytest.raises(TemplateRefused) as error:
+        render("thing.yaml.j2", "weu-1", name="edge")
+    assert str(error.value) == f"weu-1: templates/thing.yaml.j2{message}"
+
+
+def test_leaves_a_copy_that_can_be_read(templates: Path) -> None:
+    (templates / "thing.yaml.j2").write_text("---\nname: {{ part | tojson }}\n---\n")
+    for part in ("edge", "shop"):
+        assert render("thing.yaml.j2", "admin@weu/1", part=part) == [{"name": part}]
+    copies = {it.name: it.read_text() for it in Path("rendered/admin_weu_1").iterdir()}
+    assert copies == {
+        "thing-edge.yaml": '---\nname: "edge"\n---\n',
+        "thing-shop.yaml": '---\nname: "shop"\n---\n',
+    }
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1) | st.sampled_from(
+    ["'", '"', "a: b", "a\nb: c", "x # y", "{{ x }}", "no", "~", "1.10", "\u2028", "\x85", "🚀"]
+)
+
+
+@given(TEXTS)
+def test_any_text_is_the_same_once_it_was_yaml(text: str) -> None:
+    assert yaml.safe_load(f"a: {quoted(text)}") == {"a": text}
+    assert yaml.load(f"a: {quoted({text: [text]})}", yaml.CSafeLoader) == {"a": {text: [text]}}
+
+
+# What YAML takes for something else: names may be any of these.
+NAMES = st.sampled_from(
+    ["null", "true", "no", "on", "1", "0x10", "1.5", "1e3", "2026-11-21", "0o7", "edge", "a.b"]
+)
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Cluster:
+    gateway: dict[str, Any] = {
+        "name": draw(NAMES),
+        "namespace": draw(NAMES),
+        "address": draw(st.none() | TEXTS),
+        "annotations": draw(st.dictionaries(TEXTS, TEXTS, max_size=2)),
+        "listeners": [
+            {
+                "name": draw(NAMES),
+                "port": 443,
+                "protocol": "HTTPS",
+                "hostname": draw(TEXTS),
+                "secret": draw(NAMES),
+            }
+        ],
+    }
+    routes = [
+        {
+            "kind": kind,
+            "name": draw(NAMES),
+            "namespace": draw(NAMES),
+            "gateway": f"{gateway['namespace']}/{gateway['name']}",
+            "listener": gateway["listeners"][0]["name"],
+            "hostnames": [draw(TEXTS)],
+            "path": draw(TEXTS),
+            "backends": [{"service": draw(NAMES), "port": 80}],
+        }
+        for kind in ("HTTPRoute", "TCPRoute")
+    ]
+    return Cluster.model_validate(
+        {
+            **LEAST,
+            "namespace": draw(NAMES),
+            "gateway_class": draw(NAMES),
+            "controller_name": draw(TEXTS),
+            "image_pull_secrets": [draw(NAMES)],
+            "proxy": {key: draw(TEXTS) for key in ("cpu", "memory", "min_drain", "drain_timeout")},
+            "gateways": [gateway],
+            "routes": routes,
+        }
+    )
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(clusters())
+def test_values_arrive_as_they_are(data: Cluster) -> None:
+    found = {it["kind"]: it for it in gateways.objects("weu-1", data)}
+    [gateway], [listener] = data.gateways, data.gateways[0].listeners
+    assert found["GatewayClass"]["metadata"] == {"name": data.gateway_class}
+    assert found["GatewayClass"]["spec"] == {
+        "controllerName": data.controller_name,
+        "parametersRef": {
+            "group": "gateway.envoyproxy.io",
+            "kind": "EnvoyProxy",
+            "name": data.gateway_class,
+            "namespace": data.namespace,
+        },
+    }
+    proxy = found["EnvoyProxy"]
+    assert proxy["metadata"] == {"name": data.gateway_class, "namespace": data.namespace}
+    assert proxy["spec"]["shutdown"] == {
+        "drainTimeout": data.proxy.drain_timeout,
+        "minDrainDuration": data.proxy.min_drain,
+    }
+    assert found["Namespace"]["metadata"] == {"name": gateway.namespace}
+    place = {"name": gateway.name, "namespace": gateway.namespace}
+    assert found["Gateway"]["metadata"] == place
+    azure = {gateways.AZURE_IPV4: gateway.address} if gateway.address else {}
+    infrastructure = found["Gateway"]["spec"].get("infrastructure", {"annotations": {}})
+    assert infrastructure == {"annotations": {**gateway.annotations, **azure}}
+    assert found["Gateway"]["spec"]["listeners"] == [
+        {
+            "name": listener.name,
+            "port": 443,
+            "protocol": "HTTPS",
+            "hostname": listener.hostname,
+            "tls": {
+                "mode": "Terminate",
+                "certificateRefs": [{"group": "", "kind": "Secret", "name": listener.secret}],
+            },
+            "allowedRoutes": {"namespaces": {"from": "All"}},
+        }
+    ]
+    assert found["ClientTrafficPolicy"]["metadata"] == place
+    assert found["ClientTrafficPolicy"]["spec"]["targetRefs"][0]["name"] == gateway.name
+    for route in data.routes:
+        spec = found[route.kind]["spec"]
+        assert found[route.kind]["metadata"] == {"name": route.name, "namespace": route.namespace}
+        assert spec["parentRefs"] == [
+            {
+                "group": "gateway.networking.k8s.io",
+                "kind": "Gateway",
+                **place,
+                "sectionName": route.listener,
+            }
+        ]
+        assert spec["rules"][0]["backendRefs"] == [
+            {
+                "group": "",
+                "kind": "Service",
+                "name": route.backends[0].service,
+                "port": 80,
+                "weight": 1,
+            }
+        ]
+    http = found["HTTPRoute"]["spec"]
+    assert http["hostnames"] == data.routes[0].hostnames
+    assert http["rules"][0]["matches"][0]["path"]["value"] == data.routes[0].path
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(clusters(), TEXTS)
+def test_values_of_the_chart_arrive_as_they_are(data: Cluster, text: str) -> None:
+    [values] = render(
+        "envoy-gateway/values.yaml.j2",
+        "weu-1",
+        version=data.envoy_gateway_version,
+        images=Images(text, text, text),
+        image_registry=text,
+        pull_secrets=[{"name": it} for it in data.image_pull_secrets],
+        controller=data.controller,
+        controller_name=data.controller_name,
+        deploy_type=data.deploy_type,
+        watch_namespaces=[data.namespace],
+    )
+    own = values["config"]["envoyGateway"]
+    assert values["global"] == {
+        "imageRegistry": text,
+        "imagePullSecrets": [{"name": data.image_pull_secrets[0]}],
+        "images": {
+            "envoyGateway": {"image": text},
+            "envoyProxy": {"image": text},
+            "ratelimit": {"image": text},
+        },
+    }
+    assert own["gateway"]["controllerName"] == data.controller_name
+    assert own["provider"]["kubernetes"] == {
+        "deploy": {"type": data.deploy_type},
+        "watch": {"type": "Namespaces", "namespaces": [data.namespace]},
+    }
