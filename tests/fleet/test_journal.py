@@ -1,0 +1,103 @@
+"""The journal of a run: on the disk at once, and any later change of it is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tasks.fleet.journal import START, Journal, read
+
+AT = "2026-11-21T14:02:11Z"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal of four lines."""
+    journal = Journal(tmp_path / "runs" / "20261121T140211Z-upgrade")
+    journal.write("run", AT, id="20261121T140211Z-upgrade", clusters=["weu-1"])
+    for step in ("CRDs", "Controller", "Gateways"):
+        journal.write("step", AT, cluster="weu-1", step=step)
+    return journal.path
+
+
+def altered(path: Path, lines: list[bytes]) -> Path:
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def test_reads_what_was_written(path: Path) -> None:
+    entries, problem = read(path)
+    assert problem is None
+    assert [it["event"] for it in entries] == ["run", "step", "step", "step"]
+    assert entries[0] == {
+        "event": "run",
+        "at": AT,
+        "id": "20261121T140211Z-upgrade",
+        "clusters": ["weu-1"],
+        "before": START,
+    }
+
+
+def test_belongs_to_its_run_and_user(path: Path) -> None:
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    with pytest.raises(FileExistsError):
+        Journal(path.parent)
+
+
+def test_an_empty_journal(tmp_path: Path) -> None:
+    assert read(altered(tmp_path / "journal.jsonl", [])) == ([], None)
+
+
+ALTERED = "does not follow from line {before}: the journal was altered"
+FAULTS = [
+    pytest.param(lambda it: [*it[:-1], it[-1][:-9]], 3, "line 4 is cut off", id="cut in a line"),
+    pytest.param(
+        lambda it: [*it[:-1], it[-1][:-1]], 3, "line 4 is cut off", id="cut by one character"
+    ),
+    pytest.param(
+        lambda it: [it[0], it[1].replace(b"CRDs", b"crds"), *it[2:]],
+        2,
+        f"line 3 {ALTERED.format(before=2)}",
+        id="a word altered",
+    ),
+    pytest.param(
+        lambda it: [it[0], *it[2:]], 1, f"line 2 {ALTERED.format(before=1)}", id="a line removed"
+    ),
+    pytest.param(
+        lambda it: it[1:], 0, f"line 1 {ALTERED.format(before=0)}", id="the first line removed"
+    ),
+    pytest.param(
+        lambda it: [it[0], it[2], it[1], it[3]],
+        1,
+        f"line 2 {ALTERED.format(before=1)}",
+        id="two lines swapped",
+    ),
+    pytest.param(lambda it: [*it, b"[]\n"], 4, "line 5 is cut off", id="a line that is no entry"),
+    pytest.param(lambda it: [b"\xff\n", *it], 0, "line 1 is cut off", id="bytes that are no text"),
+]
+
+
+@pytest.mark.parametrize(("change", "entries", "problem"), FAULTS)
+def test_finds_what_was_changed(path: Path, change: object, entries: int, problem: str) -> None:
+    assert callable(change)
+    lines = path.read_bytes().splitlines(keepends=True)
+    found, said = read(altered(path, change(lines)))
+    assert (len(found), said) == (entries, problem)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_finds_any_altered_byte_but_in_the_last_line(path: Path, data: st.DataObject) -> None:
+    """No line after the last one vouches for it."""
+    original = path.read_bytes()
+    last = original[:-1].rindex(b"\n")
+    at = data.draw(st.integers(0, last))
+    byte = data.draw(st.integers(0, 255).filter(lambda it: it != original[at]))
+    try:
+        _, problem = read(altered(path, [original[:at], bytes([byte]), original[at + 1 :]]))
+    finally:
+        path.write_bytes(original)
+    assert problem is not None
