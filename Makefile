@@ -14,7 +14,6 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 LAB := $(strip $(ROOT) $(PYTHON) -m tasks.lab)
 # Tests and benchmarks have labs of their own: a demo that is up is left alone.
 TEST_LAB := test
-BENCH_LAB := bench
 LAB_TIMEOUT := 900
 PYTEST := $(PYTHON) -m pytest $(PYTEST_ARGS)
 
@@ -34,9 +33,10 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 demo: setup ## three lab clusters, install 1.8.3, traffic, upgrade to 1.9.1, report (25 min the first time)
-	@echo "demo: three lab clusters in two rings, Envoy Gateway 1.8.3, traffic, upgrade to 1.9.1, report;" \
+	@echo "demo: three lab clusters in two rings (a lab that is up goes down first), Envoy Gateway 1.8.3, traffic, upgrade to 1.9.1, report;" \
 	  "25 min the first time, nearly all of it compiling"
 	@$(MAKE) need-root
+	@$(LAB) down
 	@$(LAB) up 3
 	@$(LAB) sample
 	@$(ROOT) .venv/bin/pyinfra inventory/lab.py deploys/install.py -y --data envoy_gateway_version='"1.8.3"'
@@ -69,10 +69,10 @@ nightly: setup ## the long tests, on a lab of three clusters
 	@$(MAKE) need-root
 	@$(call with_lab,$(TEST_LAB),3,$(ROOT) $(PYTEST) -m nightly --timeout=7200)
 
-bench: setup ## every benchmark, printed, on a lab of three clusters
-	@echo "bench: lab of three clusters called $(BENCH_LAB), every file of benchmarks/, and down again"
+bench: setup ## every benchmark with its bounds, printed; each has a lab of its own
+	@echo "bench: every file of benchmarks/, each on a lab of its own that goes down again (6 min)"
 	@$(MAKE) need-root
-	@$(call with_lab,$(BENCH_LAB),3,for it in benchmarks/*.py; do $(ROOT) $(PYTHON) $$it --print; done)
+	@for it in benchmarks/*.py; do $(ROOT) $(PYTHON) $$it --print; done
 
 clean: ## remove .venv, caches and rendered/; keeps runs/, backups/ and labs
 	@echo "clean: remove .venv, caches and rendered/; runs/, backups/ and labs stay (end a lab: python -m tasks.lab down)"

@@ -51,9 +51,16 @@ class Fleet:
         self, deploy: str, *more: str, inventory: str = "inventory/lab.py", **environment: str
     ) -> Ended:
         """``pyinfra inventory/lab.py deploys/<deploy>.py ...``, without a terminal."""
+        return self.run(inventory, f"deploys/{deploy}.py", *more, **environment)
+
+    def operation(self, name: str, *more: str) -> Ended:
+        """``pyinfra inventory/lab.py tasks.operations.kube.apply ...``: one operation by hand."""
+        return self.run("inventory/lab.py", name, *more)
+
+    def run(self, *arguments: str, **environment: str) -> Ended:
         begun = time.monotonic()
         done = subprocess.run(
-            [Path(sys.executable).parent / "pyinfra", inventory, f"deploys/{deploy}.py", *more],
+            [Path(sys.executable).parent / "pyinfra", *arguments],
             cwd=self.folder,
             env={**os.environ, "NO_COLOR": "1", **environment},
             stdin=subprocess.DEVNULL,
