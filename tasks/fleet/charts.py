@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -225,6 +226,10 @@ def _folder(folder: Path, version: str) -> Chart:
         raise ChartRefused(
             f"{folder} is not a chart folder ({error.strerror}): correct chart"
         ) from error
+    except ValueError as error:
+        raise ChartRefused(f"{folder}/Chart.yaml is {error}: correct the chart") from error
+    if not isinstance(about, dict):
+        raise ChartRefused(f"{folder}/Chart.yaml holds no mapping: correct the chart")
     if str(about.get("version", "")).lstrip("v") != version:
         raise ChartRefused(
             f"{folder} holds version {about.get('version')}, not {version}: correct chart or "
@@ -287,7 +292,8 @@ def main() -> None:
         pins = read_lock(given.lock)
         chart = fetched(given.source, given.version, given.helm, given.plain_http)
     except ChartRefused as error:
-        raise SystemExit(f"{error}") from error
+        print(error, file=sys.stderr)
+        sys.exit(2)
     before = pins.setdefault(chart.name, {}).get(chart.version)
     pins[chart.name][chart.version] = chart.digest
     lines = [
@@ -298,8 +304,12 @@ def main() -> None:
         lines.append(f"  {name}:")
         lines += [f'    "{version}": {pins[name][version]}' for version in sorted(pins[name])]
     new = given.lock.with_suffix(".new")
-    new.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    new.replace(given.lock)
+    try:
+        new.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        new.replace(given.lock)
+    except OSError as error:
+        print(f"{given.lock} cannot be written ({error.strerror})", file=sys.stderr)
+        sys.exit(2)
     print(
         f"{given.lock}: {chart.name} {chart.version} {chart.digest}"
         + (f" (was {before})" if before else "")
