@@ -174,6 +174,10 @@ def _pulled(source: str, version: str, helm_binary: str, plain_http: bool, folde
             f"{helm_binary} is not installed: install Helm 3.17 or newer, or set helm in the "
             "inventory"
         ) from None
+    except OSError as error:
+        raise ChartRefused(
+            f"{helm_binary} cannot be started ({error.strerror}): correct helm in the inventory"
+        ) from error
     except subprocess.TimeoutExpired:
         raise ChartRefused(
             f"{source} {version}: no answer within 300 s: is the registry up?"
@@ -198,7 +202,7 @@ def read_lock(path: Path) -> dict[str, dict[str, str]]:
         return {}
     except (OSError, ValueError) as error:
         raise ChartRefused(f"{path} cannot be read: {error}") from error
-    charts = (document or {}).get("charts") if isinstance(document or {}, dict) else None
+    charts = document.get("charts") if isinstance(document, dict) else document
     if not isinstance(charts, dict | None) or not all(
         isinstance(it, dict) for it in (charts or {}).values()
     ):
