@@ -10,10 +10,11 @@ import os
 from pyinfra.api.exceptions import InventoryError
 
 from tasks.lab import state, status
+from tasks.lab.progress import UsageError
 
 try:
     _lab = status.data(state.running(os.environ.get("ENVOYFLEET_LAB", state.DEFAULT_LAB)))
-except state.UsageError as error:
+except UsageError as error:
     raise InventoryError(str(error)) from error
 
 _tls = {
