@@ -1,4 +1,4 @@
-"""``python -m tasks.fleet.charts lock``: what it pins, what it refuses in a line and with exit 2."""
+"""``python -m tasks.fleet.charts lock``: what it pins, and what it refuses in a line and with 2."""
 
 from __future__ import annotations
 
