@@ -37,6 +37,12 @@ def installed(chart: Chart, timeout: int = 120) -> Steps:
             f"CRDs never go back: {'; '.join(older[:2])}: keep them, older controllers work with "
             "newer CRDs"
         )
+    others = crds.kept_by_others(changed, live)
+    if others:
+        raise DeployError(
+            f"{others[0]}{f' (and {len(others) - 1} more)' if len(others) > 1 else ''}: two "
+            "managers would undo each other: let it bring the CRDs, or take them from it first"
+        )
     known = {it["metadata"]["name"] for it in live}
     manifests = []
     for crd in changed:

@@ -18,12 +18,12 @@ from tasks.facts.kube import KubeObject, KubeObjects
 from tasks.fleet import charts
 from tasks.fleet import run as fleet_run
 from tasks.fleet.charts import Chart
-from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
+from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version, session
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import render
 from tasks.operations import helm
-from tasks.operations.kube import show, wait_until
-from tasks.plans import conditions, images, versions
+from tasks.operations.kube import narrated, show, wait_until
+from tasks.plans import conditions, images, kinds, versions
 from tasks.plans import helm as releases
 
 #: The controller's leader election (Envoy Gateway 1.9 source,
@@ -116,6 +116,8 @@ def fit(data: Cluster, upgrading: bool) -> Steps:
         problem = _other_installation(data)
     if problem:
         raise DeployError(problem)
+    if installed not in (None, wanted):
+        gateways.remember_the_sick(data)
     change = wanted if installed in (None, wanted) else f"{installed} → {wanted}"
     fleet_run.note(host, "Envoy Gateway", change)
 
@@ -172,16 +174,22 @@ def controller(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
     else:
         done = "upgrade" if release else "install"
         show(f"Will {done} release {data.namespace}/{data.release} to {chart.version}", [])
-        yield from helm.upgrade._inner(
-            release=data.release,
-            chart=chart,
-            values=values,
-            namespace=data.namespace,
-            binary=data.helm,
-            timeout=data.timeout,
-        )
+        with narrated(f"helm {done}", lambda: _pods_waiting(data)):
+            yield from helm.upgrade._inner(
+                release=data.release,
+                chart=chart,
+                values=values,
+                namespace=data.namespace,
+                binary=data.helm,
+                timeout=data.timeout,
+            )
     if state.is_executing:
         wait_until(lambda: controller_behind(data), data.timeout)
+
+
+def _pods_waiting(data: Cluster) -> list[str]:
+    listed = session().json("GET", kinds.path("v1", "Pod", data.namespace))
+    return conditions.pods_waiting(listed["items"])
 
 
 def controller_behind(data: Cluster) -> list[str]:

@@ -18,6 +18,8 @@ from tasks.plans import conditions, images, probes
 from tasks.plans.kinds import GATEWAY_API, title
 
 Object = Mapping[str, Any]
+#: By cluster: Gateways that did not serve before this run, and why.
+_sick: dict[str, dict[tuple[str, str], str]] = {}
 AZURE_IPV4 = "service.beta.kubernetes.io/azure-load-balancer-ipv4"
 
 
@@ -92,17 +94,23 @@ def serving(data: Cluster) -> Steps:
         return
     wanted = images.wanted(data)
     seen: dict[str, list[dict[str, Any]]] = {}
+    sick = _sick.get(host.name, {})
+    mine = {(it.namespace, it.name) for it in data.routes if it.kind == "HTTPRoute"}
 
     def missing() -> list[str]:
-        classes, gateways = ours(data)
-        seen["Gateway"] = gateways
-        seen["HTTPRoute"] = routes = _listed(GATEWAY_API, "HTTPRoute") if data.routes else []
-        mine = {(it.namespace, it.name) for it in data.routes if it.kind == "HTTPRoute"}
+        classes, every = ours(data)
+        seen["Gateway"] = gateways = [it for it in every if _key(it) not in sick]
+        routes = _listed(GATEWAY_API, "HTTPRoute") if mine else []
+        seen["HTTPRoute"] = [it for it in routes if _key(it) in mine]
         lines = [line for it in classes for line in conditions.gateway_class(it)]
         lines += [line for it in gateways for line in conditions.gateway(it)]
         for route in routes:
-            if (route["metadata"]["namespace"], route["metadata"]["name"]) in mine:
+            if _key(route) in mine:
                 lines += conditions.route(route, data.controller_name)
+        for gateway in gateways:
+            named = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
+            own = (it.listener for it in data.routes if it.gateway == named and it.listener)
+            lines += conditions.unattached(gateway, own)
         return lines + proxies_behind(gateways, classes, data, wanted)
 
     wait_until(missing, data.timeout)
@@ -110,6 +118,8 @@ def serving(data: Cluster) -> Steps:
     addresses = [
         it["value"] for gateway in gateways for it in gateway.get("status", {}).get("addresses", ())
     ]
+    if sick:
+        fleet_run.note(host, "left as they were before", "; ".join(sick.values()))
     fleet_run.note(host, "Envoy", wanted.envoy.rpartition(":")[2])
     fleet_run.note(host, "addresses", ", ".join(dict.fromkeys(addresses)) or "none")
     if not data.probe.enabled:
@@ -128,6 +138,23 @@ def serving(data: Cluster) -> Steps:
     fleet_run.note(host, "traffic", f"{len(answers)} requests answered through {through} listeners")
     for request, answer in sorted(answers.items(), key=lambda it: it[0].text):
         fleet_run.note_answer(host, request.text, _answer(answer))
+
+
+def remember_the_sick(data: Cluster) -> None:
+    """
+    Gateways of others, not in the inventory, that do not serve before anything is changed: they are
+    not waited for afterwards, and the report names them. The inventory's own must serve.
+    """
+    own = {(it.namespace, it.name) for it in data.gateways}
+    _sick[host.name] = {
+        _key(it): problems[0]
+        for it in ours(data)[1]
+        if _key(it) not in own and (problems := conditions.gateway(it))
+    }
+
+
+def _key(thing: Object) -> tuple[str, str]:
+    return thing["metadata"]["namespace"], thing["metadata"]["name"]
 
 
 def ours(data: Cluster) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -159,7 +186,7 @@ def proxies_behind(
     Gateway 1.9 source, infrastructure/kubernetes/proxy).
     """
     labels = "app.kubernetes.io/managed-by=envoy-gateway,app.kubernetes.io/component=proxy"
-    owned = {(it["metadata"]["namespace"], it["metadata"]["name"]): it for it in gateways}
+    owned = {_key(it): it for it in gateways}
     names = {it["metadata"]["name"] for it in classes}
     lines: list[str] = []
     served: set[Any] = set()

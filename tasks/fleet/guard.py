@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from pyinfra import host, logger, state
 from pyinfra.api import FactBase, facts, operation
@@ -21,6 +21,9 @@ from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.context import ctx_host
 from typing_extensions import override
+
+if TYPE_CHECKING:
+    from tasks.connectors.api import Api
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -70,6 +73,11 @@ def _said_once(name: str) -> None:
 
 _said_once("print_host_combined_output")
 _said_once("log_error_or_warning")
+
+
+def session() -> Api:
+    """This cluster's API server, for loops that look again and again; facts for everything else."""
+    return cast("Api", ctx_host.get().connector.api)
 
 
 def kubernetes_version() -> str:

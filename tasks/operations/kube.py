@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
@@ -146,6 +147,38 @@ def show(title: str, lines: Sequence[str]) -> None:
     colours = {"+": "green", "-": "red"}
     coloured = [click.style(line, fg=colours.get(line[:1])) for line in lines]
     host.log("\n    ".join([title, *coloured]))
+
+
+@contextmanager
+def narrated(what: str, missing: Callable[[], Sequence[str]]) -> Iterator[None]:
+    """
+    While a program works that says nothing itself (``helm --wait``), say every ten seconds what is
+    missing.
+
+    + what: such as ``"helm upgrade"``
+    + missing: called in a greenlet of its own: read with the connector's ``api``, not with facts
+    """
+    import gevent
+    from pyinfra.context import ctx_host, ctx_state
+
+    this_host, this_state, begun = ctx_host.get(), ctx_state.get(), time.monotonic()
+
+    def tell() -> None:
+        with ctx_state.use(this_state), ctx_host.use(this_host):
+            while True:
+                time.sleep(SAY)
+                try:
+                    left = list(missing())
+                except Exception as error:  # only the narration is lost
+                    left = [f"cannot look: {error}"]
+                text = left[0] if left else "nothing visible is missing"
+                host.log(f"{what} ({time.monotonic() - begun:.0f} s): {text}")
+
+    teller = gevent.spawn(tell)
+    try:
+        yield
+    finally:
+        teller.kill()
 
 
 def wait_until(missing: Callable[[], Sequence[str]], timeout: float, settled: float = 0) -> None:

@@ -70,6 +70,47 @@ def gateway(thing: Object) -> list[str]:
     return found
 
 
+def unattached(thing: Object, listeners: Iterable[str]) -> list[str]:
+    """
+    Which of these listeners of a Gateway no route is attached to. A controller that does not know a
+    route's kind says so nowhere else: TCPRoutes met by older CRDs leave every condition green.
+    """
+    attached = {
+        it["name"]: it.get("attachedRoutes", 0)
+        for it in thing.get("status", {}).get("listeners") or ()
+    }
+    return [
+        f"{title(thing)}, listener {name}: no route is attached to it yet"
+        for name in dict.fromkeys(listeners)
+        if not attached.get(name)
+    ]
+
+
+def pods_waiting(pods: Iterable[Object]) -> list[str]:
+    """
+    Pods that are not ready and why, such as "Pod eg/envoy-gateway-1: ErrImagePull: not found"; a
+    Job's finished Pods are left out.
+    """
+    found = []
+    for pod in pods:
+        status = pod.get("status", {})
+        ready = {it["type"]: it["status"] for it in status.get("conditions") or ()}.get("Ready")
+        if ready == "True" or status.get("phase") == "Succeeded":
+            continue
+        waiting = [
+            it["state"]["waiting"]
+            for it in status.get("containerStatuses") or ()
+            if (it.get("state") or {}).get("waiting")
+        ]
+        name = f"Pod {pod['metadata'].get('namespace')}/{pod['metadata']['name']}"
+        if waiting:
+            said = f": {waiting[0]['message']}" if waiting[0].get("message") else ""
+            found.append(f"{name}: {waiting[0].get('reason')}{said}")
+        else:
+            found.append(f"{name}: {status.get('phase', 'Pending')}, not ready")
+    return found
+
+
 def route(thing: Object, controller_name: str) -> list[str]:
     """
     What keeps a route from serving, as this controller sees it; every parentRef must be answered.

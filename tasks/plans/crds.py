@@ -9,6 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
+from tasks.plans.owners import owner
+
 #: The digest of what was applied, and the generation that the server gave it: any later change of
 #: the specification, by whomever, raises the generation (Kubernetes API conventions,
 #: "metadata.generation").
@@ -76,14 +80,27 @@ def bundle(live: Sequence[Object]) -> tuple[str, str]:
     return "+".join(versions), "+".join(channels)
 
 
+def kept_by_others(wanted: Iterable[Object], live: Iterable[Object]) -> list[str]:
+    """
+    CRDs of the cluster that something keeps up to date by itself, a line each, such as
+    "CustomResourceDefinition gateways.gateway.networking.k8s.io belongs to aks" (AKS docs, Managed
+    Gateway API: an AKS upgrade writes these CRDs anew). Helm never updates CRDs, so its are free.
+    """
+    known = {it["metadata"]["name"]: it for it in live}
+    names = [it["metadata"]["name"] for it in wanted]
+    return [
+        f"CustomResourceDefinition {name} belongs to {owner(known[name])}"
+        for name in names
+        if name in known and owner(known[name]) in ("aks", "argocd", "flux")
+    ]
+
+
 def downgrades(wanted: Iterable[Object], live: Iterable[Object]) -> list[str]:
     """
     CRDs of the cluster that are of a newer Gateway API bundle than the wanted ones, a line each: a
     storage version that moved on cannot move back (Gateway API docs, CRD Management: "Avoid moving
     backwards").
     """
-    from packaging.version import InvalidVersion, Version
-
     note = "gateway.networking.k8s.io/bundle-version"
     known = {it["metadata"]["name"]: it["metadata"].get("annotations") or {} for it in live}
     found = []

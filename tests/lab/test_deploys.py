@@ -261,6 +261,10 @@ def test_other_shapes_beside_the_first(fleet: Fleet, shape: str) -> None:
     again = fleet.pyinfra("install", "-y", inventory=inventory, SHAPE=shape)
     assert again.code == 0
     assert set(fleet.statuses().values()) == {"unchanged"}
+    if shape == "namespaced":
+        addresses = fleet.report()["clusters"][-1]["facts"]["addresses"].split(", ")
+        assert len(addresses) == 2
+        assert any(it.endswith(".77") for it in addresses)
 
 
 def test_two_names_for_one_cluster_are_refused(fleet: Fleet, tmp_path: Path) -> None:

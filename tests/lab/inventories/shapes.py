@@ -14,6 +14,10 @@ _host, _data = _lab["clusters"][-1]
 _gateway = {"namespace": f"{_shape}-edge", "listeners": [{"name": "http", "port": 80}]}
 _other = {"namespace": f"{_shape}-edge", "listeners": [{"name": "alt", "port": 8080}]}
 
+# The fixed address that the namespaced shape asks for.
+ADDRESS = _lab["_lab"]["clusters"][-1]["load_balancer_range"].rpartition(".")[0] + ".77"
+_fixed = {"address": ADDRESS} if _shape == "namespaced" else {}
+
 clusters = [
     (
         _host,
@@ -25,7 +29,7 @@ clusters = [
             "gateway_class": _shape,
             "merge_gateways": _shape == "merged",
             "deploy_type": "GatewayNamespace" if _shape == "namespaced" else "ControllerNamespace",
-            "gateways": [{"name": "one", **_gateway}, {"name": "two", **_other}],
+            "gateways": [{"name": "one", **_gateway, **_fixed}, {"name": "two", **_other}],
             "routes": [
                 {
                     "name": f"{_shape}-blue",
