@@ -3,8 +3,7 @@ The network of a lab: a bridge on the host, and for each cluster a network names
 node.
 
 The host routes a cluster's Pod, Service and load balancer ranges via its node, so that everything
-on this machine reaches them. Nothing is forwarded from a cluster to anywhere else: there is no way
-out, by construction.
+on this machine reaches them. A cluster has no route to anywhere else.
 """
 
 import json
@@ -85,7 +84,8 @@ def create_node(lab: Lab, cluster: Cluster) -> None:
         "link set lo up",
         "link set eth0 up",
         f"address replace {cluster.node_address}/24 dev eth0",
-        f"route replace default via {lab.gateway}",
+        # No default route: there is nothing a cluster could reach but what is the lab's own.
+        f"route replace 10.{lab.block}.0.0/16 via {lab.gateway}",
         # The address of a Pod that left is refused here instead of going round in circles with the
         # host. Not so the other two ranges: the kernel looks for a route before a rule of
         # kube-proxy or the load balancer can change the address.
