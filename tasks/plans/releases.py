@@ -36,6 +36,11 @@ class Line:
     envoy: Mapping[str, str] = field(default_factory=dict)
     operated: bool = False
 
+    @property
+    def stop(self) -> str:
+        """The patch for a stop on the way to a later line: the newest whose Envoy is known."""
+        return self.newest if self.newest in self.envoy else [*self.envoy][-1]
+
 
 @dataclass(frozen=True)
 class Cve:

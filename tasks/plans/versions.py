@@ -110,7 +110,7 @@ def refusal(installed: str | None, wanted: str) -> str | None:
             f"{next(iter(LINES.values())).newest} first, by its own release notes"
         )
     between = [
-        it.newest
+        it.stop
         for it in LINES.values()
         if now.release[:2] < Version(it.minor).release < to.release[:2]
     ]
