@@ -137,6 +137,8 @@ def _obtain(part: Part, target: Path, needs: Needs) -> None:
     """Make the part in a folder beside its place, and move it there once it is whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
+    for left in target.parent.glob(f".{part.name}-*"):  # by one that was killed
+        shutil.rmtree(left, ignore_errors=True)
     half = Path(tempfile.mkdtemp(prefix=f".{part.name}-", dir=target.parent))
     try:
         if not any(_download(part, release, half) for release in part.releases):

@@ -138,3 +138,10 @@ def test_a_failed_build_leaves_nothing_in_the_cache() -> None:
         content(Part("tool", ("tool",), fail, "building it"))
     assert list(parts.cache().iterdir()) == []
     assert content(tool()) == "built"
+
+
+def test_what_a_killed_build_left_is_cleared_away() -> None:
+    left = parts.cache() / ".tool-killed"
+    left.mkdir(parents=True)
+    assert content(tool()) == "built"
+    assert not left.exists()
