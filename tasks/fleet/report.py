@@ -257,14 +257,18 @@ def junit(document: dict[str, Any]) -> str:
     """One suite a cluster, one case a step, as CI systems read it (the JUnit XML of Apache Ant)."""
     root = ElementTree.Element("testsuites", name=document["deploy"])
     for cluster in document["clusters"]:
-        steps = cluster["steps"]
+        steps, status = cluster["steps"], cluster["status"]
+        without_step = not steps or status == "held"
+        left_out = status in ("held", "not run")
         suite = ElementTree.SubElement(
             root,
             "testsuite",
             name=cluster["name"],
-            tests=str(len(steps) or 1),
-            failures=str(sum(it["status"] == "failed" for it in steps)),
-            skipped=str(int(cluster["status"] == "held")),
+            tests=str(len(steps) + without_step),
+            failures=str(
+                sum(it["status"] == "failed" for it in steps) + (without_step and not left_out)
+            ),
+            skipped=str(int(without_step and left_out)),
         )
         for step in steps:
             case = ElementTree.SubElement(
@@ -276,12 +280,11 @@ def junit(document: dict[str, Any]) -> str:
             )
             if step["status"] == "failed":
                 ElementTree.SubElement(case, "failure", message=step["error"] or "failed")
-        if not steps:
-            case = ElementTree.SubElement(
-                suite, "testcase", name=cluster["status"], classname=cluster["name"]
+        if without_step:
+            case = ElementTree.SubElement(suite, "testcase", name=status, classname=cluster["name"])
+            ElementTree.SubElement(
+                case, "skipped" if left_out else "failure", message=cluster["why"] or status
             )
-            tag = "skipped" if cluster["status"] in ("held", "not run") else "failure"
-            ElementTree.SubElement(case, tag, message=cluster["why"] or cluster["status"])
     ElementTree.indent(root)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
