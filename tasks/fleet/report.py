@@ -101,13 +101,23 @@ class Recorder(BaseStateCallback):
         step.status, step.attempts = status, retries + 1
         step.seconds = round(time.monotonic() - begun, 3)
         if status == "failed":
-            messages = self.run.failures.get(host.name) or [host.connector.last_error or "failed"]
-            step.error = messages[-1]
+            messages = self.run.failures.get(host.name)
+            step.error = messages[-1] if messages else self._of_a_program(host)
             if host.name not in self.run.failures:
                 fleet_run.note_failure(host, step.error)
         self._journal(
             "step ended", cluster=host.name, step=step.name, status=status, error=step.error
         )
+
+    def _of_a_program(self, host: Any) -> str:
+        """
+        Why helm says it failed, without its log lines, and what was last seen to be missing: "timed
+        out" alone sends nobody to the image that cannot be pulled.
+        """
+        text = " ".join((host.connector.last_error or "failed").split())
+        text = text[text.find("Error: ") + len("Error: ") :] if "Error: " in text else text
+        missing = self.run.awaited.get(host.name)
+        return f"{text}; last seen: {missing}" if missing else text
 
     def _journal(self, event: str, **details: Any) -> None:
         from tasks.fleet.journal import Journal
@@ -158,6 +168,9 @@ class Recorder(BaseStateCallback):
             elif host in state.failed_hosts or host.name in run.failures:
                 result.status = "failed"
                 result.why = (run.failures.get(host.name) or ["failed"])[0]
+            elif under_way := [it.name for it in result.steps if it.status == "running"]:
+                result.status = "interrupted"
+                result.why = f"in the middle of {under_way[-1]}: run the same command again"
             elif result.steps and state.is_executing:
                 result.status = "unchanged"
                 if any(it.status == "changed" for it in result.steps):

@@ -15,7 +15,9 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +49,7 @@ class Run:
     + held: by cluster, why it was left untouched
     + notes: by cluster, what the report shows beside its steps, such as {"Envoy Gateway": "1.8.3 →
       1.9.1"}
+    + awaited: by cluster, what a program that says nothing itself was last seen to wait for
     + audit: reads only: no prompt, no journal
     """
 
@@ -59,6 +62,7 @@ class Run:
     failures: dict[str, list[str]] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     notes: dict[str, dict[str, str]] = field(default_factory=dict)
+    awaited: dict[str, str] = field(default_factory=dict)
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     clusters: dict[str, Cluster] = field(default_factory=dict)
@@ -274,7 +278,37 @@ def end_refused(message: str) -> NoReturn:
 
 def _on_signal(number: int, frame: Any) -> None:
     current().ended_by = number
+    _stop_programs()
     sys.exit(128 + number)
+
+
+def _stop_programs(seconds: float = 15.0) -> None:
+    """
+    Ask the programs that this run started to end, and wait until they have: helm then marks its
+    release as failed, while one that is left behind or killed blocks the next run.
+    """
+    from gevent.monkey import get_original
+
+    sleep, deadline = get_original("time", "sleep"), time.monotonic() + seconds
+    asked: set[int] = set()
+    while (left := _descendants(os.getpid())) and time.monotonic() < deadline:
+        for pid in left - asked:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        asked |= left
+        sleep(0.1)
+
+
+def _descendants(pid: int) -> set[int]:
+    """
+    Children and their children that still run; one that ended and was not waited for does not.
+    """
+    found: set[int] = set()
+    with suppress(OSError):
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
+            found |= _descendants(child) | (set() if state == "Z" else {child})
+    return found
 
 
 def _patch_inventory(cli: Any) -> None:

@@ -14,6 +14,7 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks.connectors.command import KubeCommand
 from tasks.facts.kube import KubeApplyPlan, KubeObject, KubeObjects, Manifest, apply_command
+from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import FactFailed, Steps, fact, fleet_operation
 from tasks.plans import kinds, objects
 
@@ -122,8 +123,8 @@ def _planned(manifest: Manifest, force: bool) -> dict[str, Any] | None:
         if ": 409 " in text:
             reason = text.partition(": 409 ")[2]
             raise OperationError(
-                f"{manifest}: {reason}: let that manager give the field up, leave it out of the "
-                "inventory, or apply with force"
+                f"{manifest}: {reason}: let that manager give the field up, or leave it out of "
+                "the inventory"
             ) from error
         raise OperationError(
             f"{manifest}: refused by the API server: {text.partition(': ')[2]}"
@@ -172,8 +173,10 @@ def narrated(what: str, missing: Callable[[], Sequence[str]]) -> Iterator[None]:
                 except Exception as error:  # only the narration is lost
                     left = [f"cannot look: {error}"]
                 text = left[0] if left else "nothing visible is missing"
+                fleet_run.current().awaited[this_host.name] = text
                 host.log(f"{what} ({time.monotonic() - begun:.0f} s): {text}")
 
+    fleet_run.current().awaited.pop(this_host.name, None)
     teller = gevent.spawn(tell)
     try:
         yield

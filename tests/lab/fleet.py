@@ -72,6 +72,23 @@ class Fleet:
         assert "Traceback" not in ended.text, ended.text
         return ended
 
+    def started(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """The same, still running."""
+        return subprocess.Popen(
+            [Path(sys.executable).parent / "pyinfra", *arguments],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def release_status(self, cluster: str) -> str:
+        """Helm's word for the newest revision, such as "deployed", read off its records."""
+        labels = ("-l", "owner=helm", "-n", "envoy-gateway-system", "-o", "json")
+        items = json.loads(self.kubectl(cluster, "get", "secret", *labels))["items"]
+        newest = max(items, key=lambda it: int(it["metadata"]["labels"]["version"]))
+        return str(newest["metadata"]["labels"]["status"])
+
     def kubectl(self, cluster: str, *arguments: str, check: bool = True) -> str:
         return self.lab.kubectl("--context", cluster, *arguments, check=check)
 

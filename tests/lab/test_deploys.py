@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,15 @@ import pytest
 
 from tasks.fleet import journal
 from tests.lab.fleet import NEW, OLD, Fleet, opened, traffic
+from tests.lab.running import until
 
 pytestmark = pytest.mark.lab
 
+NO_IMAGE = (
+    "--data",
+    'images={"envoy_gateway": "docker.io/lab/nope:v{version}", '
+    '"envoy": "docker.io/lab/envoy:distroless-v{envoy}"}',
+)
 AT_OLD = ("--data", f'envoy_gateway_version="{OLD}"')
 
 
@@ -123,6 +130,32 @@ def test_nothing_to_do(fleet: Fleet, tmp_path: Path) -> None:
         made = fleet.requests(name)[before[name] :]
         assert writes(made) == []
         assert len(made) <= 20, [it["requestURI"] for it in made]
+
+
+def test_an_image_that_cannot_be_pulled_is_named(fleet: Fleet) -> None:
+    """Helm says only that a Job is not ready; the run says why, and the next one puts it right."""
+    first = fleet.names[0]
+    ended = fleet.pyinfra(
+        "install", "-y", *AT_OLD, *NO_IMAGE, "--limit", first, "--data", "timeout=15"
+    )
+    assert ended.code == 1
+    why = fleet.report()["clusters"][0]["why"]
+    assert why.startswith("UPGRADE FAILED: pre-upgrade hooks failed")
+    assert "docker.io/lab/nope" in why
+    assert fleet.pyinfra("install", "-y", *AT_OLD, "--limit", first).code == 0
+    assert fleet.version(first) == OLD
+
+
+def test_sigterm_ends_helm_too(fleet: Fleet) -> None:
+    first = fleet.names[0]
+    arguments = ("deploys/install.py", "-y", *AT_OLD, *NO_IMAGE, "--limit", first)
+    running = fleet.started("inventory/lab.py", *arguments)
+    until("helm", lambda: "pending-upgrade" in fleet.release_status(first), 60)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(30) == 143
+    assert fleet.release_status(first) == "failed"
+    assert fleet.report()["exit"] == 143
+    assert fleet.pyinfra("install", "-y", *AT_OLD, "--limit", first).code == 0
 
 
 def test_other_releases_are_pointed_at_their_deploys(fleet: Fleet) -> None:
