@@ -41,8 +41,8 @@ class Step:
 @dataclass
 class ClusterResult:
     """
-    + status: "done", "unchanged", "failed", "held", "unreachable" or "not run"; + why: for the
-      last four
+    + status: "done", "unchanged", "failed", "held", "interrupted", "unreachable" or "not run";
+      + why: for the last five
     """
 
     name: str

@@ -5,6 +5,7 @@ stand in the order of an installation's life and each begins where the one befor
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from tasks.fleet import journal
 from tests.lab.fleet import NEW, OLD, Fleet, opened, traffic
-from tests.lab.running import until
+from tests.lab.running import REPOSITORY, until
 
 pytestmark = pytest.mark.lab
 
@@ -71,6 +72,35 @@ def test_a_plan_touches_nothing(fleet: Fleet) -> None:
     assert (fleet.folder / "rendered" / fleet.names[0] / "gateway" / "gatewayclass.yaml").exists()
 
 
+@pytest.mark.parametrize(("index", "release"), [(1, "1.7.5"), (2, "1.6.7")])
+def test_crds_of_an_older_release_are_there(fleet: Fleet, index: int, release: str) -> None:
+    """
+    The start of the upgrade paths from 1.6 and 1.7: their CRDs, by hand, and an object of each
+    alpha.
+    """
+    name = fleet.names[index]
+    packed = REPOSITORY / "tests" / "data" / "crds" / f"envoy-gateway-{release}.json.gz"
+    crds = gzip.decompress(packed.read_bytes()).decode()
+    apply = ("--context", name, "apply", "--server-side", "-f", "-")
+    fleet.lab.kubectl(*apply, text=crds)
+    wait = ("wait", "crd", "--all", "--for=condition=Established", "--timeout=30s")
+    fleet.kubectl(name, *wait)
+    for kind, version in (("TCPRoute", "v1alpha2"), ("TLSRoute", "v1alpha3")):
+        fleet.lab.kubectl(*apply, text=json.dumps(alpha_route(kind, version)))
+
+
+def alpha_route(kind: str, version: str) -> dict[str, Any]:
+    spec: dict[str, Any] = {"rules": [{"backendRefs": [{"name": "blue", "port": 8080}]}]}
+    if kind == "TLSRoute":
+        spec["hostnames"] = ["old.lab.test"]
+    return {
+        "apiVersion": f"gateway.networking.k8s.io/{version}",
+        "kind": kind,
+        "metadata": {"name": "old", "namespace": "demo"},
+        "spec": spec,
+    }
+
+
 def test_an_upgrade_of_nothing_is_refused(fleet: Fleet) -> None:
     ended = fleet.pyinfra("upgrade", "-y")
     assert ended.code == 5
@@ -89,6 +119,16 @@ def test_install(fleet: Fleet) -> None:
             assert (answer["service"], answer["ingress"]) == (host, name)
         assert tcp(address).startswith(b"HTTP/1.1 200")
     assert set(fleet.statuses().values()) == {"done"}
+
+
+@pytest.mark.parametrize("index", [1, 2])
+def test_objects_of_older_releases_are_read_by_the_new_crds(fleet: Fleet, index: int) -> None:
+    name = fleet.names[index]
+    for resource in ("tcproutes.v1alpha2", "tlsroutes.v1"):
+        found = fleet.kubectl(
+            name, "get", f"{resource}.gateway.networking.k8s.io", "old", "-n", "demo", "-o", "name"
+        )
+        assert found.strip().endswith("/old")
 
 
 def test_what_a_run_leaves_behind(fleet: Fleet) -> None:
