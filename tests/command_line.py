@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from typing import Self
 from typing_extensions import override
 
 PARENT = """
-import json, os, sys
+import atexit, gc, json, os, sys, traceback
 from gevent import monkey
 from pyinfra_cli.main import main
 from pyinfra.api.connectors import get_all_connectors
@@ -26,6 +27,7 @@ import kubernetes.client, kubernetes.config, kubernetes.dynamic
 from tasks import doctor, envoy_gateway, status
 
 get_all_connectors()
+gc.freeze()
 fork, wait = monkey.get_original("os", "fork"), monkey.get_original("os", "waitpid")
 for line in sys.stdin:
     order = json.loads(line)
@@ -42,7 +44,17 @@ if child == 0:
     os.dup2(os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
     os.dup2(1, 2)
     sys.argv = ["pyinfra", *order["arguments"]]
-    sys.exit(main())
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:
+        traceback.print_exc()
+        code = 70
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # without taking the parent's modules apart
 """
 
 
@@ -55,10 +67,10 @@ class Outcome:
 
     @property
     def lines(self) -> list[str]:
-        """What was printed, but for pyinfra's own progress and the spaces around each line."""
-        own = ("-->", "Loading: ", "[weu-1] Ready: ")
+        """What was printed, but for pyinfra's own progress, with single spaces."""
+        own = re.compile(r"-->|Loading: |\[\S+\] (Connected|Ready: )")
         lines = [" ".join(it.split()) for it in self.text.splitlines()]
-        return [it for it in lines if it and not it.startswith(own)]
+        return [it for it in lines if it and not own.match(it)]
 
 
 class CommandLine(AbstractContextManager["CommandLine"]):

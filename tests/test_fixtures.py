@@ -8,17 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from pyinfra_testing.facts import make_fact_tests  # type: ignore[import-untyped]
-from pyinfra_testing.operations import make_operation_tests  # type: ignore[import-untyped]
+from pyinfra_testing import facts, operations  # type: ignore[import-untyped]
 
+# No fact of ours reads the clock, and freezing it for all modules trips over lazy ones.
+facts.freeze_time = lambda _: lambda process: process
 HERE = Path(__file__).parent
 
 # Recorded facts arrive as a subclass of dict, which the diff of an object prints.
 yaml.SafeDumper.add_multi_representer(dict, yaml.SafeDumper.represent_dict)
 
 for _folder in sorted((HERE / "facts").iterdir()):
-    globals()[f"Test{_folder.name}"] = make_fact_tests("tasks.facts", _folder.name, _folder)
+    globals()[f"Test{_folder.name}"] = facts.make_fact_tests("tasks.facts", _folder.name, _folder)
 for _folder in sorted((HERE / "operations").iterdir()):
-    globals()[f"Test{_folder.name}"] = make_operation_tests(
+    globals()[f"Test{_folder.name}"] = operations.make_operation_tests(
         "tasks.operations", _folder.name, _folder
     )

@@ -37,7 +37,6 @@ class Case:
     files: dict[str, str] = field(default_factory=dict)
 
 
-REACHED = ["[weu-1] Connected"]
 CASES = [
     # the command line
     Case(
@@ -67,7 +66,6 @@ CASES = [
     Case(
         "no terminal and no -y",
         [
-            *REACHED,
             "Operation Change Conditional Change",
             "server.shell (true) 1 (weu-1) -",
             "Detected changes may not include every change pyinfra will execute.",
@@ -206,8 +204,6 @@ clusters = [
     Case(
         "two hosts that are one cluster",
         [
-            *REACHED,
-            "[weu-1-again] Connected",
             "weu-1 and weu-1-again are one and the same cluster: remove all but one of them",
         ],
         inventory=f'clusters = [("@kube/weu-1", {LEAST}), ("@kube/weu-1-again", {LEAST})]',
@@ -216,7 +212,6 @@ clusters = [
     Case(
         "chart not pinned",
         [
-            *REACHED,
             "fleet.lock does not pin gateway-helm 1.9.1: look at the chart, then pin it with "
             "python -m tasks.fleet.charts lock oci://docker.io/envoyproxy/gateway-helm 1.9.1",
         ],
@@ -224,7 +219,6 @@ clusters = [
     Case(
         "exception in a deploy file",
         [
-            *REACHED,
             "deploys/broken.py line 2: NameError: name 'installl' is not defined",
         ],
         arguments=("inventory/prod.py", "deploys/broken.py", "--dry"),
@@ -233,7 +227,6 @@ clusters = [
     Case(
         "syntax error in a deploy file",
         [
-            *REACHED,
             "deploys/broken.py line 1: SyntaxError: invalid syntax",
         ],
         arguments=("inventory/prod.py", "deploys/broken.py", "--dry"),
@@ -295,7 +288,6 @@ def test_a_template_with_an_undefined_variable(server: ApiServer, tmp_path: Path
     case = Case(
         "",
         [
-            "[weu-1] Connected",
             "weu-1: templates/gateway/gatewayclass.yaml.j2 line 3: 'gatway_class' is undefined: "
             "correct the template or the inventory",
         ],
