@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -21,6 +22,11 @@ from typing_extensions import override
 from tasks.fleet import run as fleet_run
 
 SCHEMA = "envoyfleet.run/1"
+#: Steps that did not succeed, and what is said of one without a message.
+UNDONE = {"failed": "failed", "running": "interrupted"}
+CONTROL = re.compile(
+    r"\x1b\[[0-9;]*[A-Za-z]|[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 @dataclass
@@ -252,6 +258,8 @@ def write(folder: Any, document: dict[str, Any]) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["cell"] = lambda it: " ".join(str(it).split()).replace("|", r"\|")
+    document = plain(document)
     files = {
         "report.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",
         "report.md": environment.get_template("report.md.j2").render(run=document),
@@ -264,6 +272,15 @@ def write(folder: Any, document: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
             part.chmod(0o600)
         part.replace(folder / name)
+
+
+def plain(thing: Any) -> Any:
+    """Without colours and control characters, which programs print and no XML may hold."""
+    if isinstance(thing, dict):
+        return {plain(key): plain(value) for key, value in thing.items()}
+    if isinstance(thing, list):
+        return [plain(it) for it in thing]
+    return CONTROL.sub("", thing) if isinstance(thing, str) else thing
 
 
 def junit(document: dict[str, Any]) -> str:
@@ -279,7 +296,7 @@ def junit(document: dict[str, Any]) -> str:
             name=cluster["name"],
             tests=str(len(steps) + without_step),
             failures=str(
-                sum(it["status"] == "failed" for it in steps) + (without_step and not left_out)
+                sum(it["status"] in UNDONE for it in steps) + (without_step and not left_out)
             ),
             skipped=str(int(without_step and left_out)),
         )
@@ -291,8 +308,9 @@ def junit(document: dict[str, Any]) -> str:
                 classname=cluster["name"],
                 time=str(step["seconds"]),
             )
-            if step["status"] == "failed":
-                ElementTree.SubElement(case, "failure", message=step["error"] or "failed")
+            if step["status"] in UNDONE:
+                message = step["error"] or UNDONE[step["status"]]
+                ElementTree.SubElement(case, "failure", message=message)
         if without_step:
             case = ElementTree.SubElement(suite, "testcase", name=status, classname=cluster["name"])
             ElementTree.SubElement(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -56,3 +57,38 @@ def test_junit_counts_what_it_lists(tmp_path: Path) -> None:
         assert said == [str(it) for it in listed]
     assert [suite.get("failures") for suite in suites] == ["1", "0", "1"]
     assert [it.get("message") for it in suites.findall(".//skipped")] == [HELD]
+
+
+COLOURED = "\x1b[31mError:\x1b[0m UPGRADE FAILED\n  line | two \x00\ud800\ufffe<b>"
+
+
+def test_what_a_program_printed_breaks_no_file(tmp_path: Path) -> None:
+    broken = step("Controller", "failed", COLOURED)
+    write(tmp_path, {**DOCUMENT, "clusters": [cluster("lab-1", "failed", COLOURED, [broken])]})
+    said = "Error: UPGRADE FAILED\n  line | two <b>"
+    document = json.loads((tmp_path / "report.json").read_text())
+    assert document["clusters"][0]["why"] == said
+    failure = ElementTree.parse(tmp_path / "junit.xml").find(".//failure")
+    assert failure is not None
+    assert failure.get("message") == said
+    markdown = (tmp_path / "report.md").read_text()
+    assert r"| Controller | failed | 0.1 | Error: UPGRADE FAILED line \| two <b> |" in markdown
+    assert "two &lt;b&gt;" in (tmp_path / "report.html").read_text()
+
+
+def test_a_step_that_was_interrupted_is_a_failure_to_ci(tmp_path: Path) -> None:
+    interrupted = cluster("lab-1", "interrupted", "", [step("Controller", "running")])
+    write(tmp_path, {**DOCUMENT, "clusters": [interrupted]})
+    suites = ElementTree.parse(tmp_path / "junit.xml").getroot()
+    assert [it.get("failures") for it in suites] == ["1"]
+    assert [it.get("message") for it in suites.findall(".//failure")] == ["interrupted"]
+
+
+def test_files_are_for_their_user_alone(tmp_path: Path) -> None:
+    write(tmp_path, DOCUMENT)
+    assert {it.name: it.stat().st_mode & 0o777 for it in tmp_path.iterdir()} == {
+        "report.json": 0o600,
+        "report.md": 0o600,
+        "report.html": 0o600,
+        "junit.xml": 0o600,
+    }
