@@ -5,6 +5,7 @@ beside pyinfra's own progress, and nothing left behind.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tasks.fleet.charts import fetched
-from tests.api_server import ApiServer, status
+from tasks.fleet.journal import read
+from tests.api_server import Answer, ApiServer, status
 from tests.command_line import CommandLine, fresh
 
 ROOT = Path(__file__).parents[2]
@@ -303,3 +305,96 @@ def test_a_template_with_an_undefined_variable(server: ApiServer, tmp_path: Path
     (tmp_path / "fleet.lock").write_text(f'charts: {{chart: {{"1.9.1": "{digest}"}}}}')
     outcome = fresh(tmp_path, case.arguments, KUBECONFIG=str(kubeconfig), PYTHONPATH=str(tmp_path))
     assert (outcome.lines, outcome.code) == (case.lines, 2)
+
+
+STEPS = """
+from tasks.connectors.command import KubeCommand
+from tasks.fleet.guard import fleet_operation
+from tasks.fleet.rings import rings
+
+@fleet_operation()
+def step():
+    yield KubeCommand("POST", "/step")
+
+for _ring in rings():
+    step(name="Step")
+"""
+TWO_RINGS = f"""
+clusters = [
+    ("@kube/weu-1", {LEAST}),
+    ("@kube/neu-1", {{"ring": 1, "envoy_gateway_version": "1.9.1"}}),
+]
+"""
+HELD = "after ring 0: 1 of 2 clusters failed (weu-1), max_failed allows 0"
+SAID = "POST /step: 500 no room"
+RUNS = [
+    pytest.param(
+        Answer(),
+        0,
+        [
+            "steps: exit 0",
+            "cluster ring status what time",
+            "weu-1 0 done - 0 s",
+            "neu-1 1 done - 0 s",
+        ],
+        id="all is well",
+    ),
+    pytest.param(
+        status(500, "no room"),
+        5,
+        [
+            "steps: exit 5",
+            "cluster ring status what time",
+            f"weu-1 0 failed {SAID} 0 s",
+            f"neu-1 1 held {HELD} 0 s",
+        ],
+        id="the first ring fails",
+    ),
+]
+
+
+@pytest.mark.parametrize(("answer", "code", "table"), RUNS)
+def test_a_run_leaves_its_report(
+    command_line: CommandLine,
+    server: ApiServer,
+    tmp_path: Path,
+    answer: Answer,
+    code: int,
+    table: list[str],
+) -> None:
+    server.answer("POST", "/step", answer)
+    server.answer("POST", "/step", Answer(), cluster="neu-1")
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    arguments = ("inventory/prod.py", "deploys/steps.py", "-y")
+    case = Case("", [], code, TWO_RINGS, arguments, {"deploys/steps.py": STEPS})
+    kubeconfig = prepared(folder, case, server)
+    begun = len(server.asked)
+    outcome = command_line.run(folder, arguments, KUBECONFIG=str(kubeconfig))
+    assert outcome.code == code
+    [left] = (folder / "runs").iterdir()
+    at = outcome.lines.index(table[0])
+    assert outcome.lines[at:] == [*table, f"Report: runs/{left.name}/report.html"]
+    assert left.name.endswith("Z-steps")
+    assert sorted(it.name for it in left.iterdir()) == [
+        "journal.jsonl",
+        "junit.xml",
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
+    entries, problem = read(left / "journal.jsonl")
+    assert problem is None
+    assert (entries[0]["event"], entries[-1]["event"], entries[-1]["exit"]) == (
+        "run",
+        "run ended",
+        code,
+    )
+    document = json.loads((left / "report.json").read_text())
+    assert (document["schema"], document["exit"]) == ("envoyfleet.run/1", code)
+    words = [(it["name"], it["status"]) for it in document["clusters"]]
+    assert [" ".join(it.split()[:3]) for it in table[2:]] == [
+        f"{name} {ring} {said}" for ring, (name, said) in enumerate(words)
+    ]
+    posts = [it.cluster for it in server.asked[begun:] if it.method == "POST"]
+    assert posts == (["weu-1"] if code else ["weu-1", "neu-1"])
