@@ -6,8 +6,13 @@ a request is a request. 0 requests before the first useful one, and dicts as the
 from __future__ import annotations
 
 import json
+import logging
+import shutil
+import threading
 import time
-from typing import Any
+from typing import Any, Self
+
+from typing_extensions import override
 
 from tasks.connectors.command import Call
 
@@ -31,6 +36,8 @@ class Api:
     """
     + config: a kubeconfig of one context, see ``kubeconfig.one_context``
     + timeout: seconds for one whole exchange
+
+    Raises ApiError where an exec plugin such as kubelogin gives no credentials.
     """
 
     def __init__(self, config: dict[str, Any], timeout: float) -> None:
@@ -39,7 +46,11 @@ class Api:
         from kubernetes.dynamic import DynamicClient
 
         settings = Configuration()
-        load_kube_config_from_dict(config, client_configuration=settings)
+        plugin = str((config["users"][0]["user"].get("exec") or {}).get("command") or "")
+        with _Said() as said:
+            load_kube_config_from_dict(config, client_configuration=settings)
+        if plugin and not settings.api_key and not settings.cert_file:
+            raise ApiError(0, _not_signed_in(plugin, said.texts))
         settings.retries = False
         settings.connection_pool_maxsize = 8
         self.timeout = timeout
@@ -104,6 +115,40 @@ class Api:
         except (HTTPError, OSError, TimeoutError) as error:
             raise ApiError(0, _reason(error)) from error
         return text
+
+
+class _Said(logging.Handler):
+    """
+    What is logged meanwhile, in this greenlet. The official client (kubernetes 37) logs that an
+    exec plugin failed, and goes on as nobody.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self._whose = threading.get_ident()
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._whose:
+            self.texts.append(" ".join(record.getMessage().split()))
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
+
+
+def _not_signed_in(plugin: str, said: list[str]) -> str:
+    if shutil.which(plugin) is None:
+        return (
+            f"the kubeconfig signs in with {plugin}, which is not installed: install it, or "
+            "convert the kubeconfig"
+        )
+    why = "; ".join(said)[:400] or "it gave no credentials"
+    return f"{plugin} did not sign in: {why}"
 
 
 class _NoDiscovery:

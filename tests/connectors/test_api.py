@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,3 +177,29 @@ def test_a_server_that_drips_is_left_in_time(api_server: ApiServer) -> None:
     )
     assert done.stdout == "0 TimeoutError: no answer within 1 s\n"
     assert time.monotonic() - begun < 5
+
+
+def test_says_that_a_plugin_is_not_there_or_did_not_sign_in(
+    api_server: ApiServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The client alone would go on as nobody, and be told that system:anonymous may not."""
+
+    def refused(command: str) -> str:
+        config = api_server.kubeconfig("weu-1")
+        beta = "client.authentication.k8s.io/v1"
+        config["users"][0]["user"] = {"exec": {"apiVersion": beta, "command": command}}
+        with pytest.raises(ApiError) as refused:
+            Api({**config, "current-context": "weu-1"}, 10)
+        return str(refused.value)
+
+    assert refused("no-such-kubelogin") == (
+        "the kubeconfig signs in with no-such-kubelogin, which is not installed: install it, or "
+        "convert the kubeconfig"
+    )
+    plugin = tmp_path / "kubelogin"
+    plugin.write_text("#!/bin/sh\necho 'Error: run az login' >&2\nexit 1\n")
+    plugin.chmod(0o755)
+    assert refused(str(plugin)) == (
+        f"{plugin} did not sign in: exec: process returned 1. Error: run az login"
+    )
+    assert (api_server.asked, capfd.readouterr()) == ([], ("", ""))
