@@ -152,10 +152,10 @@ def one_line(error: BaseException) -> str:
     The message of our own errors as it is; of any other with its type, which names the defect.
     """
     text = " ".join(str(error).split()) or type(error).__name__
-    ours = isinstance(error, DeployError | LookupError | ValueError) or type(
-        error
-    ).__module__.startswith(("tasks.", "pyinfra."))
-    return text if ours and not isinstance(error, KeyError) else f"{type(error).__name__}: {text}"
+    ours = type(error) in (LookupError, ValueError) or type(error).__module__.startswith(
+        ("tasks.", "pyinfra.")
+    )
+    return text if ours else f"{type(error).__name__}: {text}"
 
 
 def _host() -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pyinfra.api.command import QuoteString, StringCommand
@@ -30,6 +32,8 @@ def upgrade(
       them.
     + timeout: seconds, of Helm's own wait
     """
+    if os.sep in binary:  # it is started in another folder than this one
+        binary = str(Path(binary).resolve())
     yield StringCommand(
         QuoteString(binary),
         "upgrade",
