@@ -1,10 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+# pyinfra's command line patches the standard library when it is imported; here that is before any
+# test, so that each finds the same process, alone or with all others.
+from gevent import monkey
 
-import pytest
+monkey.patch_all()
 
-from tests.api_server import ApiServer
+from collections.abc import Iterator  # noqa: E402
+
+import pytest  # noqa: E402
+
+from tests.api_server import ApiServer  # noqa: E402
 
 
 @pytest.fixture
