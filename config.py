@@ -1,8 +1,8 @@
 """
 Executed by pyinfra before it reads the inventory: makes its run a fleet run, see
-tasks/fleet/run.py.
+tasks/fleet/begin.py.
 """
 
-from tasks.fleet.run import begin
+from tasks.fleet.begin import begin
 
 begin()

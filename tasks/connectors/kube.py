@@ -61,7 +61,7 @@ class KubeConnector(BaseConnector):
     kubernetes_version: str = ""
 
     def __init__(self, state: Any, host: Any) -> None:
-        from tasks.fleet.run import checked_before_connecting
+        from tasks.fleet.begin import checked_before_connecting
 
         checked_before_connecting(state)  # before pyinfra's own check, which names no cluster
         super().__init__(state, host)

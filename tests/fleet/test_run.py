@@ -186,7 +186,7 @@ clusters = [
         code=1,
         inventory=f'clusters = [("@kube/gone", {LEAST})]',
         files={
-            "config.py": "from pyinfra import config\nfrom tasks.fleet.run import begin\n"
+            "config.py": "from pyinfra import config\nfrom tasks.fleet.begin import begin\n"
             "begin()\nconfig.CONNECT_TIMEOUT = 1\n"
         },
     ),

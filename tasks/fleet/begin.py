@@ -1,0 +1,165 @@
+"""
+How a fleet run begins: what is refused before anything happens.
+
+``config.py`` calls ``begin`` (pyinfra executes that file before it reads the inventory); the first
+connector calls ``checked_before_connecting``, the only moment when all data is known and nothing
+was connected to.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import re
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import click
+from pyinfra.api.exceptions import InventoryError
+
+from tasks.fleet import endings
+from tasks.fleet.run import Refused, Run, current, finish, now, start
+
+#: Clusters at a time. pyinfra takes 20 a core; a cluster costs us little but waiting.
+PARALLEL = 200
+
+
+def begin() -> None:
+    """
+    Called by config.py, in the command line's own process. Ends it with exit 2 where usage is
+    wrong.
+    """
+    import pyinfra_cli.cli as cli
+    from pyinfra import config
+
+    given = click.get_current_context().params
+    operations = tuple(given["operations"])
+    first = operations[0]
+    run = Run(
+        deploy=Path(first).stem if first.endswith(".py") else re.sub(r"\W+", "-", first),
+        inventory=str(given["inventory"]),
+        arguments=operations,
+        started=now(),
+    )
+    start(run)
+    if os.environ.get("NO_COLOR"):  # pyinfra 3.10 and click 8 do not know it
+        cast(Any, click.utils).should_strip_ansi = lambda *_, **__: True
+    endings.patch(cli)
+    _patch_inventory(cli)
+    problem = usage_problem(given)
+    if problem:
+        endings.end_refused(problem)
+    config.PARALLEL = PARALLEL
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, endings.on_signal)
+    atexit.register(finish)
+    logging.getLogger("pyinfra").addFilter(endings.without_noise)
+
+
+def usage_problem(given: dict[str, Any]) -> str | None:
+    """
+    Why pyinfra must not go on with these command line options, or None. It would answer most with
+    exit 0.
+    """
+    inventory = str(given["inventory"])
+    if not Path(inventory).exists() and not inventory.startswith("@"):
+        near = sorted(str(it) for it in Path("inventory").glob("*.py"))
+        return (
+            f"there is no inventory {inventory}: use one of {', '.join(near)}, or @kube/<context>"
+        )
+    for option, why in (
+        ("no_wait", "a failed cluster would not be noticed"),
+        ("serial", "rings decide the order"),
+        ("fail_percent", "rings have max_failed"),
+    ):
+        if given.get(option) not in (None, False):
+            return f"--{option.replace('_', '-')} is refused: {why}"
+    return None
+
+
+def checked_before_connecting(state: Any) -> None:
+    """Every cluster's data, before the first connection. Raises Refused with a line a problem."""
+    from tasks.connectors import kubeconfig
+    from tasks.fleet import inventory
+    from tasks.fleet.report import Recorder
+
+    run = current()
+    if run.state is state:
+        return
+    run.state = state
+    if state.limit_hosts is not None and not state.limit_hosts:
+        raise Refused(
+            "--limit leaves no cluster: pyinfra INVENTORY debug-inventory lists their names"
+        )
+    state.should_raise_failed_hosts = lambda _: False  # rings decide, nobody is asked half way
+    hosts = [(host.name, host.data.dict()) for host in state.inventory]
+    if not hosts:
+        raise Refused(f'{run.inventory}: no cluster in it: write clusters = [("@kube/...", {{}})]')
+    found = inventory.duplicates(hosts)
+    for name, data in hosts:
+        if "kube_context" not in data:
+            found.append(f"{name}: not a cluster: write @kube/<context> in the inventory")
+            continue
+        problems = inventory.problems(name, data)
+        found += problems
+        if not problems:
+            run.clusters[name] = inventory.parsed(data)
+        try:
+            kubeconfig.one_context(data["kube_context"], data.get("kube_config"))
+        except InventoryError as error:
+            found.append(str(error))
+    if found:
+        unique = dict.fromkeys(found)
+        raise Refused("\n".join(f"{run.inventory}: {line}" for line in unique))
+    run.report = Recorder(run)
+    state.add_callback_handler(run.report)
+
+
+def _patch_inventory(cli: Any) -> None:
+    """
+    pyinfra 3.10 leaves a group out where one of its entries is wrong, makes one cluster of an entry
+    that is there twice, and connects with SSH to what has no connector.
+    """
+    import pyinfra_cli.inventory as inventories
+
+    def is_group(key: str, value: Any) -> bool:
+        try:
+            good = bool(is_inventory_group(key, value))
+        except TypeError:  # a tuple of numbers
+            good = False
+        listed = isinstance(value, list | tuple) and not key.startswith("_")
+        if listed and not good:
+            raise Refused(
+                f"{current().inventory}: {key} is not a list of clusters: write entries such as "
+                '("@kube/weu-1", {"ring": 0}), or begin its name with _'
+            )
+        return good
+
+    def groups_of(inventory_filename: str) -> Any:
+        groups = get_groups(inventory_filename)
+        for key, group in groups.items():
+            _refuse_twice(key, group[0] if isinstance(group, tuple) else group)
+        return groups
+
+    def connect(state: Any) -> None:
+        checked_before_connecting(state)  # where there is no connector of ours, nobody did
+        connect_all(state)
+
+    is_inventory_group = inventories._is_inventory_group
+    get_groups = inventories._get_groups_from_filename
+    connect_all = cli.connect_all
+    inventories._is_inventory_group = is_group
+    inventories._get_groups_from_filename = groups_of
+    cli.connect_all = connect
+
+
+def _refuse_twice(group: str, entries: Sequence[Any]) -> None:
+    names = [it[0] if isinstance(it, tuple) else it for it in entries]
+    for name in names:
+        if names.count(name) > 1:
+            raise Refused(
+                f"{current().inventory}: {name} is in {group} twice: remove all but one of them"
+            )
