@@ -70,7 +70,7 @@ def readiness_findings(cluster: str, seen: Readiness) -> Iterator[Finding]:
     problem = kubernetes_problem(seen.version, seen.kubernetes)
     if problem:
         yield Finding(
-            "GW504", "warning", here, problem, "upgrade Kubernetes, or choose another release"
+            "GW504", "error", here, problem, "upgrade Kubernetes, or choose another release"
         )
     for right in seen.denied:
         yield Finding(

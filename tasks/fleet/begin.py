@@ -84,7 +84,7 @@ def checked_before_connecting(state: Any) -> None:
     """Every cluster's data, before the first connection. Raises Refused with a line a problem."""
     from tasks.connectors import kubeconfig
     from tasks.fleet import inventory
-    from tasks.fleet.report import Recorder
+    from tasks.fleet.recorder import Recorder
 
     run = current()
     if run.state is state:

@@ -185,17 +185,3 @@ def _masked(
         if after and new:
             after[field] = shown_new
     return before, after
-
-
-def conflicts(body: Mapping[str, Any]) -> list[str]:
-    """
-    What a 409 answer to server-side apply names, as "spec.replicas belongs to kubectl". ``body``
-    is a Status with ``details.causes`` (Kubernetes docs, Server-Side Apply, Conflicts).
-    """
-    causes = (body.get("details") or {}).get("causes") or []
-    return [
-        f"{cause.get('field', '?').lstrip('.')} belongs to "
-        f"{str(cause.get('message', '?')).removeprefix('conflict with ')}"
-        for cause in causes
-        if cause.get("reason") == "FieldManagerConflict"
-    ]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.plans.objects import conflicts, diff, holds, is_applied, left_out
+from tasks.plans.objects import diff, holds, is_applied, left_out
 
 HTTP = {"name": "http", "port": 80, "protocol": "HTTP"}
 HTTPS = {
@@ -298,18 +298,3 @@ def test_no_value_of_a_secret_is_ever_shown(
     live = secret(before, old_field, **last)
     for lines in (diff(live, secret(after, new_field)), diff(None, secret(after, new_field))):
         assert "s3cr3t" not in "\n".join(lines)
-
-
-def test_conflicts_name_the_field_and_its_manager() -> None:
-    causes = [
-        {
-            "reason": "FieldManagerConflict",
-            "message": 'conflict with "kubectl-client-side-apply" using v1',
-            "field": ".spec.gatewayClassName",
-        },
-        {"reason": "Other", "message": "x", "field": ".y"},
-    ]
-    assert conflicts({"details": {"causes": causes}}) == [
-        'spec.gatewayClassName belongs to "kubectl-client-side-apply" using v1'
-    ]
-    assert conflicts({}) == []

@@ -1,0 +1,234 @@
+"""
+Listens to pyinfra while it runs, keeps the journal, and says at the end how each cluster fared.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import click
+from pyinfra.api.state import BaseStateCallback
+from typing_extensions import override
+
+from tasks.fleet import report
+from tasks.fleet import run as fleet_run
+
+
+@dataclass
+class Step:
+    """
+    One operation on one cluster. + status: "changed", "unchanged", "failed" or "running"; +
+    seconds: its time
+    """
+
+    name: str
+    started: str
+    status: str = "running"
+    seconds: float = 0.0
+    attempts: int = 1
+    error: str | None = None
+
+
+@dataclass
+class ClusterResult:
+    """
+    + status: "done", "unchanged", "failed", "held", "interrupted", "unreachable" or "not run";
+      + why: for the last five
+    """
+
+    name: str
+    ring: int
+    status: str = "not run"
+    why: str | None = None
+    facts: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+
+
+class Recorder(BaseStateCallback):
+    """Listens to pyinfra while it runs; the folder and the journal begin with the first step."""
+
+    def __init__(self, run: fleet_run.Run) -> None:
+        self.run = run
+        self.clusters = {
+            name: ClusterResult(name, data.ring) for name, data in run.clusters.items()
+        }
+        self._begun: dict[tuple[str, str], tuple[Step, float]] = {}
+
+    @override
+    def host_connect_error(self, state: Any, host: Any, error: Any) -> None:  # type: ignore[override]
+        result = self.clusters[host.name]
+        result.status, result.why = "unreachable", str(error)
+        fleet_run.note_failure(host, str(error))
+
+    @override
+    def operation_host_start(self, state: Any, host: Any, op_hash: str) -> None:  # type: ignore[override]
+        if op_hash not in state.ops[host]:
+            return
+        name = ", ".join(state.op_meta[op_hash].names)
+        step = Step(name, fleet_run.stamp())
+        self._journal("step", cluster=host.name, step=name)
+        self.clusters[host.name].steps.append(step)
+        self._begun[host.name, op_hash] = (step, time.monotonic())
+
+    @override
+    def operation_host_success(  # type: ignore[override]
+        self, state: Any, host: Any, op_hash: str, retry_count: int = 0
+    ) -> None:
+        # pyinfra calls this before it completes the operation's record, so whether it changed is
+        # read at the end.
+        self._end(host, op_hash, "unchanged", retry_count)
+
+    @override
+    def operation_host_error(  # type: ignore[override]
+        self, state: Any, host: Any, op_hash: str, retry_count: int = 0, max_retries: int = 0
+    ) -> None:
+        self._end(host, op_hash, "failed", retry_count)
+
+    def _end(self, host: Any, op_hash: str, status: str, retries: int) -> None:
+        if (host.name, op_hash) not in self._begun:
+            return
+        step, begun = self._begun[host.name, op_hash]
+        step.status, step.attempts = status, retries + 1
+        step.seconds = round(time.monotonic() - begun, 3)
+        if status == "failed":
+            messages = self.run.failures.get(host.name)
+            step.error = messages[-1] if messages else self._of_a_program(host)
+            if host.name not in self.run.failures:
+                fleet_run.note_failure(host, step.error)
+        self._journal(
+            "step ended", cluster=host.name, step=step.name, status=status, error=step.error
+        )
+
+    def _of_a_program(self, host: Any) -> str:
+        """
+        Why helm says it failed, without its log lines, and what was last seen to be missing: "timed
+        out" alone sends nobody to the image that cannot be pulled.
+        """
+        text = " ".join((host.connector.last_error or "failed").split())
+        text = text[text.find("Error: ") + len("Error: ") :] if "Error: " in text else text
+        missing = self.run.awaited.get(host.name)
+        return f"{text}; last seen: {missing}" if missing else text
+
+    def _journal(self, event: str, **details: Any) -> None:
+        from tasks.fleet.journal import Journal
+
+        run = self.run
+        if run.audit:
+            return
+        if run.journal is None:
+            while run.folder.exists():  # two runs of one second
+                run.started = run.started.replace(microsecond=0) + fleet_run.ONE_SECOND
+            run.journal = Journal(run.folder)
+            run.journal.write(
+                "run",
+                fleet_run.stamp(),
+                id=run.id,
+                deploy=run.deploy,
+                inventory=run.inventory,
+                clusters=sorted(self.clusters),
+                pid=os.getpid(),
+            )
+        run.journal.write(event, fleet_run.stamp(), **details)
+
+    def results(self) -> list[ClusterResult]:
+        """
+        One entry a cluster of the run, by ring and name, with its final status; what --limit leaves
+        out is none of them.
+        """
+        run, state = self.run, self.run.state
+        for host in state.inventory:
+            if not state.is_host_in_limit(host):
+                self.clusters.pop(host.name, None)
+                continue
+            result = self.clusters[host.name]
+            result.facts = run.notes.get(host.name, {})
+            result.answers = run.answers.get(host.name, {})
+            changed = {
+                ", ".join(state.op_meta[key].names): data.operation_meta
+                for key, data in state.ops[host].items()
+            }
+            for step in result.steps:
+                meta = changed.get(step.name)
+                if step.status == "unchanged" and meta is not None and _did_change(meta):
+                    step.status = "changed"
+            if result.status == "unreachable":
+                continue
+            if host.name in run.held:
+                result.status, result.why = "held", run.held[host.name]
+            elif host in state.failed_hosts or host.name in run.failures:
+                result.status = "failed"
+                result.why = (run.failures.get(host.name) or ["failed"])[0]
+            elif under_way := [it.name for it in result.steps if it.status == "running"]:
+                result.status = "interrupted"
+                result.why = f"in the middle of {under_way[-1]}: run the same command again"
+            elif result.steps and state.is_executing:
+                result.status = "unchanged"
+                if any(it.status == "changed" for it in result.steps):
+                    result.status = "done"
+        return sorted(self.clusters.values(), key=lambda it: (it.ring, it.name))
+
+    def finish(self) -> None:
+        """Print how it ended; write the report where anything was executed."""
+        results = self.results()
+        if self.run.audit:
+            self.run.finish_audit(results)
+            return
+        if not any(it.status != "not run" for it in results):
+            return
+        code = self.run.exit_code()
+        self._print(results, code)
+        if self.run.journal is None:
+            return
+        self._journal("run ended", exit=code)
+        document = self.document(results, code)
+        report.write(self.run.folder, document)
+        click.echo(f"Report: {self.run.folder}/report.html", err=True)
+
+    def document(self, results: list[ClusterResult], code: int) -> dict[str, Any]:
+        """report.json: {"schema": "envoyfleet.run/1", "id": ..., "exit": 0, "clusters": [...]}."""
+        run = self.run
+        return {
+            "schema": report.SCHEMA,
+            "id": run.id,
+            "deploy": run.deploy,
+            "inventory": run.inventory,
+            "started": run.started.isoformat(),
+            "seconds": round((fleet_run.now() - run.started).total_seconds(), 1),
+            "exit": code,
+            "clusters": [asdict(it) for it in results],
+        }
+
+    def _print(self, results: list[ClusterResult], code: int) -> None:
+        from tasks.fleet.tables import print_table
+
+        rows = [
+            (
+                it.name,
+                str(it.ring),
+                it.status,
+                _summary(it),
+                f"{sum(s.seconds for s in it.steps):.0f} s",
+            )
+            for it in results
+        ]
+        print_table(
+            ("cluster", "ring", "status", "what", "time"),
+            rows,
+            stream=sys.stderr,
+            title=f"{self.run.deploy}: exit {code}",
+        )
+
+
+def _did_change(meta: Any) -> bool:
+    return bool(meta.is_complete() and meta.did_change())
+
+
+def _summary(result: ClusterResult) -> str:
+    if result.why:
+        return result.why
+    return ", ".join(f"{key} {value}" for key, value in result.facts.items())
