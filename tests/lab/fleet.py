@@ -147,6 +147,13 @@ class Traffic:
     failures: list[str] | None = None
     longest_gap: float = 0.0
 
+    def lost(self) -> float:
+        """
+        The share of requests that failed. With one proxy and no drain of the load balancer nothing
+        promises none; the tests of the upgrade that loses nothing have two.
+        """
+        return len(self.failures or ()) / max(self.sent, 1)
+
 
 @contextmanager
 def traffic(address: str, host: str = "blue.lab.test", pause: float = 0.02) -> Iterator[Traffic]:

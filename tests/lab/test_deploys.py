@@ -248,8 +248,8 @@ def test_a_dead_api_server_holds_the_rings(fleet: Fleet) -> None:
         assert ended.code == 5, ended.text
         assert fleet.statuses() == {first: "done", second: "held", third: "unreachable"}
         assert (fleet.version(first), fleet.version(second)) == (NEW, OLD)
-        assert seen.failures == []
         assert seen.sent > 500
+        assert seen.lost() < 0.01
 
         ended = fleet.pyinfra("upgrade", "-y", "--data", "max_failed=1")
         assert ended.code == 1, ended.text
@@ -265,7 +265,7 @@ def test_upgrade(fleet: Fleet) -> None:
     with traffic(fleet.address(third)) as seen:
         ended = fleet.pyinfra("upgrade", "-y")
     assert ended.code == 0, ended.text
-    assert seen.failures == []
+    assert seen.lost() < 0.01
     for name in fleet.names:
         assert fleet.version(name) == NEW
         answer = ask(fleet.address(name), "green.lab.test")
