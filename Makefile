@@ -64,10 +64,11 @@ lab-tests: setup
 	@$(MAKE) need-root
 	@$(call with_lab,$(TEST_LAB),3,$(ROOT) $(PYTEST) -m lab --timeout=$(LAB_TIMEOUT))
 
-nightly: setup ## the long tests, on a lab of three clusters
-	@echo "nightly: lab of three clusters called $(TEST_LAB), its long tests, and down again"
+nightly: setup ## the long campaigns: random fleets, labs killed at random moments
+	@echo "nightly: 400 random fleets through the ring engine, then 20 labs killed while they come up (1 h)"
 	@$(MAKE) need-root
-	@$(call with_lab,$(TEST_LAB),3,$(ROOT) $(PYTEST) -m nightly --timeout=7200)
+	@ENVOYFLEET_EXAMPLES=400 $(PYTEST) -q tests/fleet/test_rings.py
+	@$(ROOT) $(PYTEST) -m nightly --timeout=7200
 
 bench: setup ## every benchmark with its bounds, printed; each has a lab of its own
 	@echo "bench: every file of benchmarks/, each on a lab of its own that goes down again (6 min)"

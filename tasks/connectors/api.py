@@ -17,6 +17,8 @@ from typing_extensions import override
 from tasks.connectors.command import Call
 
 ATTEMPTS = 4
+#: Seconds for an exec plugin; somebody may have to type a device code.
+SIGN_IN = 120
 RETRY_STATUSES = frozenset({429, 502, 503, 504})
 REPEATABLE = frozenset({"GET", "PATCH", "DELETE", "PUT"})
 
@@ -41,13 +43,15 @@ class Api:
     """
 
     def __init__(self, config: dict[str, Any], timeout: float) -> None:
+        import gevent
         from kubernetes.client import ApiClient, Configuration
         from kubernetes.config import load_kube_config_from_dict
         from kubernetes.dynamic import DynamicClient
 
         settings = Configuration()
         plugin = str((config["users"][0]["user"].get("exec") or {}).get("command") or "")
-        with _Said() as said:
+        late = ApiError(0, f"{plugin} did not sign in within {SIGN_IN} s: run it by hand first")
+        with _Said() as said, gevent.Timeout(SIGN_IN, late):
             load_kube_config_from_dict(config, client_configuration=settings)
         if plugin and not settings.api_key and not settings.cert_file:
             raise ApiError(0, _not_signed_in(plugin, said.texts))

@@ -21,6 +21,8 @@ FOREIGN_PREFIXES = ("ssh_", "aks_", "_")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+#: With its registry: the chart's global.imageRegistry replaces the part before the first slash.
+Reference = Annotated[str, Field(pattern=r"^[^/\s]+/\S+$")]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -96,9 +98,9 @@ class Images(Strict):
     "weu.azurecr.io/envoyproxy/gateway:v{version}"; None keeps what the release itself names.
     """
 
-    envoy_gateway: Text | None = None
-    envoy: Text | None = None
-    ratelimit: Text | None = None
+    envoy_gateway: Reference | None = None
+    envoy: Reference | None = None
+    ratelimit: Reference | None = None
 
 
 class Probe(Strict):

@@ -176,7 +176,7 @@ def test_a_server_that_drips_is_left_in_time(api_server: ApiServer) -> None:
         check=True,
     )
     assert done.stdout == "0 TimeoutError: no answer within 1 s\n"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15  # all of it takes 100 s
 
 
 def test_says_that_a_plugin_is_not_there_or_did_not_sign_in(
