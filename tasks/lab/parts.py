@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.lab.progress import LabError, say
-from tasks.lab.state import lock
+from tasks.lab.state import lock_file
 
 Needs = Mapping[str, Path]
 
@@ -72,14 +72,10 @@ def cache() -> Path:
 
 
 def find(parts: Iterable[Part]) -> dict[str, Path]:
-    """
-    The folders of these parts by name. One caller at a time makes what is missing; the others then
-    find it in the cache.
-    """
+    """The folders of these parts by name; what is missing is made."""
     found: dict[str, Found] = {}
-    with lock("parts"):
-        for part in parts:
-            _find(part, found)
+    for part in parts:
+        _find(part, found)
     return {name: one.path for name, one in found.items()}
 
 
@@ -109,7 +105,10 @@ def _cached(part: Part, found: dict[str, Found]) -> Found:
     target = cache() / f"{part.name}-{key}"
     if not target.is_dir():
         needs = {need.name: _find(need, found).path for need in part.needs}
-        _obtain(part, target, needs)
+        # One caller makes it; another one of the same cache waits, and then finds it there.
+        with lock_file(target.with_name(f".{target.name}.lock")):
+            if not target.is_dir():
+                _obtain(part, target, needs)
     return Found(target, key)
 
 
@@ -135,11 +134,10 @@ def _hash(*texts: str) -> str:
 
 def _obtain(part: Part, target: Path, needs: Needs) -> None:
     """Make the part in a folder beside its place, and move it there once it is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    for left in target.parent.glob(f".{part.name}-*"):  # by one that was killed
+    for left in target.parent.glob(f".{target.name}-*"):  # by one that was killed
         shutil.rmtree(left, ignore_errors=True)
-    half = Path(tempfile.mkdtemp(prefix=f".{part.name}-", dir=target.parent))
+    half = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         if not any(_download(part, release, half) for release in part.releases):
             say(f"part {part.name}: not in the cache; {part.how} ...")

@@ -12,12 +12,13 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from tasks.lab.progress import LabError, UsageError
+from tasks.lab.progress import LabError, UsageError, say
 
 LABS = Path("/var/lib/envoyfleet")
 LOCKS = Path("/run/lock")
@@ -231,11 +232,31 @@ def keep_faults(cluster: Cluster, faults: dict[str, str]) -> None:
 
 @contextmanager
 def lock(name: str) -> Iterator[None]:
-    """Hold everyone else off something of this name; the kernel lets go when the holder dies."""
-    LOCKS.mkdir(parents=True, exist_ok=True)
-    with (LOCKS / f"envoyfleet-{name}").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Hold everyone else off something on this machine, such as "lab-lab"."""
+    with lock_file(LOCKS / f"envoyfleet-{name}"):
         yield
+
+
+@contextmanager
+def lock_file(path: Path) -> Iterator[None]:
+    """Hold everyone else off by a file; the kernel lets go when the holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        waiting = False
+        while not _take(file.fileno()):
+            if not waiting:
+                say(f"waiting for another command of the lab, which holds {path}")
+            waiting = True
+            time.sleep(0.1)
+        yield
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def remove_folder(lab: str) -> None:

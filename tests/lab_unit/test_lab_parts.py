@@ -4,14 +4,16 @@ import hashlib
 import io
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from typing_extensions import override
 
-from tasks.lab import parts, state
+from tasks.lab import parts
 from tasks.lab.parts import Needs, Part, Release
 from tasks.lab.progress import LabError
 
@@ -19,7 +21,6 @@ from tasks.lab.progress import LabError
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(state, "LOCKS", tmp_path / "locks")
 
 
 @pytest.fixture
@@ -136,12 +137,27 @@ def test_a_failed_build_leaves_nothing_in_the_cache() -> None:
 
     with pytest.raises(LabError, match="no network"):
         content(Part("tool", ("tool",), fail, "building it"))
-    assert list(parts.cache().iterdir()) == []
+    assert [one.name for one in parts.cache().iterdir() if not one.name.endswith(".lock")] == []
     assert content(tool()) == "built"
 
 
 def test_what_a_killed_build_left_is_cleared_away() -> None:
-    left = parts.cache() / ".tool-killed"
+    left = parts.cache() / f".tool-{parts.key_of(tool(), {})}-killed"
     left.mkdir(parents=True)
     assert content(tool()) == "built"
     assert not left.exists()
+
+
+def test_two_callers_make_a_part_once(capsys: pytest.CaptureFixture[str]) -> None:
+    made = []
+
+    def make(target: Path, needs: Needs) -> None:
+        made.append(target)
+        time.sleep(0.2)
+        (target / "tool").write_text("built")
+
+    part = Part("tool", ("tool",), make, "building it")
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(content, [part, part])) == ["built", "built"]
+    assert len(made) == 1
+    assert "waiting for another command of the lab" in capsys.readouterr().out
