@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tasks.lab import state
+from tasks.lab.locks import lock
 from tasks.lab.progress import LabError, UsageError, say
 
 Command = Callable[[argparse.Namespace], None]
@@ -104,7 +105,7 @@ def down(asked: argparse.Namespace) -> None:
     from tasks.lab import teardown
 
     began = time.monotonic()
-    with state.lock(f"lab-{asked.name}"):
+    with lock(f"lab-{asked.name}"):
         found = teardown.down(asked.name)
     if found:
         say(f"lab {asked.name!r} is down, in {time.monotonic() - began:.1f} s")
@@ -161,7 +162,7 @@ def fault(asked: argparse.Namespace) -> None:
     faults.check(asked.kind, asked.value)
     if asked.switch is None:
         raise UsageError(f"say whether {asked.kind} shall be on or off")
-    with state.lock(f"lab-{one.name}"):
+    with lock(f"lab-{one.name}"):
         faults.switch(one, cluster, asked.kind, asked.value, on=asked.switch == "on")
     say(f"{cluster.name}: fault {asked.kind} is {asked.switch}")
 

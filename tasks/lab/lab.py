@@ -18,6 +18,7 @@ from tasks.lab import (
     teardown,
     users,
 )
+from tasks.lab.locks import lock
 from tasks.lab.processes import Process, start
 from tasks.lab.progress import say
 from tasks.lab.state import Cluster, Lab
@@ -28,12 +29,12 @@ def up(name: str, count: int, versions: tuple[str, ...] | None, leaving: float |
     Bring a lab up to this many clusters; what runs is left alone. ``versions`` and ``leaving`` are
     ``None`` where the command line does not say: what the lab has then stays.
     """
-    with state.lock(f"lab-{name}"):
+    with lock(f"lab-{name}"):
         lab = state.load(name)
         if lab is None:
             teardown.down(name)
             debian.install_missing()
-            with state.lock("addresses"):
+            with lock("addresses"):
                 lab = state.create(name)
         wanted = versions or lab.versions or tuple(sorted(catalogue.ENVOY))
         found = parts.find(catalogue.parts(wanted))
@@ -70,7 +71,7 @@ def start_shared(lab: Lab) -> None:
 
 def reset(lab: Lab) -> None:
     """Make every cluster of a lab empty again: same addresses, tokens and charts, nothing else."""
-    with state.lock(f"lab-{lab.name}"):
+    with lock(f"lab-{lab.name}"):
         faults.switch_all_off(lab)
         with ThreadPoolExecutor(len(lab.members())) as pool:
             list(pool.map(lambda member: empty(lab, member), lab.members()))

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.lab.locks import lock_file
 from tasks.lab.progress import LabError, say
-from tasks.lab.state import lock_file
 
 Needs = Mapping[str, Path]
 

@@ -6,22 +6,17 @@ there. Addresses follow from two numbers: the lab's block (10.<block>.0.0/16) an
 number in it.
 """
 
-import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from tasks.lab.progress import LabError, UsageError, say
+from tasks.lab.progress import LabError, UsageError
 
 LABS = Path("/var/lib/envoyfleet")
-LOCKS = Path("/run/lock")
 DEFAULT_LAB = "lab"
 BLOCKS = range(200, 255)
 MOST_CLUSTERS = 15
@@ -228,35 +223,6 @@ def faults(cluster: Cluster) -> dict[str, str]:
 def keep_faults(cluster: Cluster, faults: dict[str, str]) -> None:
     """Remember which faults are on; the load balancer and ``up`` read it."""
     write(cluster.root / "faults.json", json.dumps(faults) + "\n")
-
-
-@contextmanager
-def lock(name: str) -> Iterator[None]:
-    """Hold everyone else off something on this machine, such as "lab-lab"."""
-    with lock_file(LOCKS / f"envoyfleet-{name}"):
-        yield
-
-
-@contextmanager
-def lock_file(path: Path) -> Iterator[None]:
-    """Hold everyone else off by a file; the kernel lets go when the holder dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        waiting = False
-        while not _take(file.fileno()):
-            if not waiting:
-                say(f"waiting for another command of the lab, which holds {path}")
-            waiting = True
-            time.sleep(0.1)
-        yield
-
-
-def _take(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def remove_folder(lab: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lab import __main__ as command
-from tasks.lab import golang, state
+from tasks.lab import golang, locks, state
 from tasks.lab.state import Lab
 
 
@@ -13,7 +13,7 @@ from tasks.lab.state import Lab
 def one_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lab of two clusters by its file alone; nothing of it runs."""
     monkeypatch.setattr(state, "LABS", tmp_path)
-    monkeypatch.setattr(state, "LOCKS", tmp_path / "locks")
+    monkeypatch.setattr(locks, "LOCKS", tmp_path / "locks")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     state.save(Lab("lab", block=200, clusters=2))
 
