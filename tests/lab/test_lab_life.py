@@ -117,7 +117,7 @@ def test_down_after_everything_was_killed_leaves_nothing(lab: LabUnderTest) -> N
 def test_a_chart_has_the_same_digest_in_every_lab(lab: LabUnderTest) -> None:
     digests = {chart["version"]: chart["digest"] for chart in lab.data["charts"]}
     assert digests == {
-        "1.8.3": "sha256:daf319468d2dc51a65d83bc740943534d23098f45fc03c7519843c8a9e2a0096"
+        "1.8.3": "sha256:0141d3bc1136b875031b5334751fd2c5e8332c86df4b8637f44781e13fda5e3a"
     }
 
 
