@@ -5,7 +5,6 @@ missing.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -15,16 +14,14 @@ from typing import Any
 
 from pyinfra import host
 
-from tasks.checks.findings import as_json
 from tasks.checks.readiness import Readiness, readiness_findings
 from tasks.connectors import kubeconfig
 from tasks.facts.permissions import MayDo
-from tasks.fleet import charts
+from tasks.fleet import audits, charts
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
-from tasks.fleet.silences import judged
-from tasks.fleet.tables import print_findings, print_table
+from tasks.fleet.recorder import ClusterResult
 from tasks.plans import permissions
 
 SCHEMA = "envoyfleet.doctor/1"
@@ -118,24 +115,8 @@ def sign_in(context: str, explicit: str | None) -> tuple[str, str | None]:
     return ("certificate" if certificate else "none"), None
 
 
-def _print(results: list[Any]) -> None:
-    run = fleet_run.current()
-    output = next((it.output for it in run.clusters.values() if it.output), None)
-    for result in results:
-        _rows.setdefault(result.name, {"unreachable": result.why or "no answer"})
-    judgement = judged(run)
-    if output == "json":
-        found = as_json(judgement.open, judgement.silent)
-        document = {
-            "schema": SCHEMA,
-            "clusters": [{"name": name, **_rows[name]} for name in sorted(_rows)],
-            **{key: found[key] for key in ("findings", "silenced")},
-        }
-        print(json.dumps(document, indent=2))
-        return
-    print_table(COLUMNS, [_line(it.name, _rows[it.name]) for it in results], output=output)
-    if judgement.open or judgement.silent:
-        print_findings(judgement.open, output, silent=judgement.silent)
+def _print(results: list[ClusterResult]) -> None:
+    audits.show(results, _rows, SCHEMA, COLUMNS, _line)
 
 
 def _line(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:

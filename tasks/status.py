@@ -5,7 +5,6 @@ it serves.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,15 +12,14 @@ from pyinfra import host
 
 from tasks import envoy_gateway, gateways
 from tasks.checks.crds import crd_findings
-from tasks.checks.findings import as_json
 from tasks.checks.gateways import gateway_findings
 from tasks.checks.versions import Installed, version_findings
 from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
+from tasks.fleet import audits
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
-from tasks.fleet.silences import judged
-from tasks.fleet.tables import print_findings, print_table
+from tasks.fleet.recorder import ClusterResult
 from tasks.plans import conditions, crds, versions
 
 SCHEMA = "envoyfleet.status/1"
@@ -112,29 +110,8 @@ def image_version(data: Cluster) -> str | None:
     return image.partition("@")[0].rpartition(":")[2].lstrip("v")
 
 
-def _print(results: list[Any]) -> None:
-    run = fleet_run.current()
-    output = next((it.output for it in run.clusters.values() if it.output), None)
-    for result in results:
-        _rows.setdefault(
-            result.name, {"ring": result.ring, "unreachable": result.why or "not read"}
-        )
-    judgement = judged(run)
-    if output == "json":
-        found = as_json(judgement.open, judgement.silent)
-        document = {
-            "schema": SCHEMA,
-            "clusters": [{"name": name, **_rows[name]} for name in sorted(_rows)],
-            **{key: found[key] for key in ("findings", "silenced")},
-        }
-        print(json.dumps(document, indent=2))
-        return
-    rows = [
-        _line(name, _rows[name]) for name in sorted(_rows, key=lambda it: (_rows[it]["ring"], it))
-    ]
-    print_table(COLUMNS, rows, output=output)
-    if judgement.open or judgement.silent:
-        print_findings(judgement.open, output, silent=judgement.silent)
+def _print(results: list[ClusterResult]) -> None:
+    audits.show(results, _rows, SCHEMA, COLUMNS, _line)
 
 
 def _line(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:

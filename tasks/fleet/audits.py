@@ -1,0 +1,49 @@
+"""How a deploy that only reads ends: one table of the fleet and the findings, or both as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tasks.checks.findings import as_json
+from tasks.fleet import run as fleet_run
+from tasks.fleet.recorder import ClusterResult
+from tasks.fleet.silences import judged
+from tasks.fleet.tables import print_findings, print_table
+
+Row = Mapping[str, Any]
+
+
+def show(
+    results: Sequence[ClusterResult],
+    rows: dict[str, dict[str, Any]],
+    schema: str,
+    columns: Sequence[str],
+    line: Callable[[str, Row], Sequence[str]],
+) -> None:
+    """
+    Print an audit to stdout, in the form that ``output`` of the inventory's data asks for.
+
+    + rows: by cluster, what was read; one that was not gets {"ring": 1, "unreachable": "why"}
+    + schema: such as "envoyfleet.status/1": {"schema": ..., "clusters": [...], "findings": [...],
+      "silenced": [...]}
+    + line: the cells of one row of the table
+    """
+    run = fleet_run.current()
+    for it in results:
+        rows.setdefault(it.name, {"ring": it.ring, "unreachable": it.why or "no answer"})
+    output = next((it.output for it in run.clusters.values() if it.output), None)
+    judgement = judged(run)
+    if output == "json":
+        found = as_json(judgement.open, judgement.silent)
+        document = {
+            "schema": schema,
+            "clusters": [{"name": name, **rows[name]} for name in sorted(rows)],
+            **{key: found[key] for key in ("findings", "silenced")},
+        }
+        print(json.dumps(document, indent=2))
+        return
+    print_table(columns, [line(it.name, rows[it.name]) for it in results], output=output)
+    if judgement.open or judgement.silent:
+        print_findings(judgement.open, output, silent=judgement.silent)
