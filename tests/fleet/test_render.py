@@ -90,7 +90,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1) | st.sampl
 @given(TEXTS)
 def test_any_text_is_the_same_once_it_was_yaml(text: str) -> None:
     assert yaml.safe_load(f"a: {quoted(text)}") == {"a": text}
-    assert yaml.load(f"a: {quoted({text: [text]})}", yaml.CSafeLoader) == {"a": {text: [text]}}
+    key = text[:100]  # YAML ends a key after 1,024 characters, escapes included; Kubernetes at 317
+    assert yaml.load(f"a: {quoted({key: [text]})}", yaml.CSafeLoader) == {"a": {key: [text]}}
 
 
 # What YAML takes for something else: names may be any of these.
