@@ -140,17 +140,22 @@ def newest_release(data: Cluster) -> releases.Release | None:
     return kept[1]
 
 
-def _other_installation(data: Cluster) -> str | None:
-    """
-    A controller Deployment in our namespace that our release did not make would be fought over.
-    """
-    found = fact(
+def deployed(data: Cluster) -> dict[str, Any] | None:
+    """The controller's Deployment, or None where there is none. One request."""
+    return fact(
         KubeObject,
         api_version="apps/v1",
         kind="Deployment",
         resource=DEPLOYMENT,
         namespace=data.namespace,
     )
+
+
+def _other_installation(data: Cluster) -> str | None:
+    """
+    A controller Deployment in our namespace that our release did not make would be fought over.
+    """
+    found = deployed(data)
     if found is None:
         return None
     labels = found["metadata"].get("labels") or {}
@@ -196,13 +201,7 @@ def controller_behind(data: Cluster) -> list[str]:
     """
     What the controller still lacks: the wanted image everywhere, all Pods available, and the Lease.
     """
-    deployment = fact(
-        KubeObject,
-        api_version="apps/v1",
-        kind="Deployment",
-        resource=DEPLOYMENT,
-        namespace=data.namespace,
-    )
+    deployment = deployed(data)
     if deployment is None:
         return [f"Deployment {data.namespace}/{DEPLOYMENT} does not exist"]
     lines = conditions.rolled_out(deployment, images.wanted(data).envoy_gateway, DEPLOYMENT)

@@ -14,7 +14,7 @@ from tasks import envoy_gateway, gateways
 from tasks.checks.crds import crd_findings
 from tasks.checks.gateways import gateway_findings
 from tasks.checks.versions import Installed, version_findings
-from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
+from tasks.facts.kube import KubeObjects, ServedVersions
 from tasks.fleet import audits
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
@@ -95,19 +95,14 @@ def read(data: Cluster) -> Steps:
 def image_version(data: Cluster) -> str | None:
     """
     The version in the controller's image tag, such as "1.9.1", or None where there is no
-    controller.
+    controller, or no tag.
     """
-    deployment = fact(
-        KubeObject,
-        api_version="apps/v1",
-        kind="Deployment",
-        resource=envoy_gateway.DEPLOYMENT,
-        namespace=data.namespace,
-    )
+    deployment = envoy_gateway.deployed(data)
     if deployment is None:
         return None
     image: str = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
-    return image.partition("@")[0].rpartition(":")[2].lstrip("v")
+    _, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
+    return tag.lstrip("v") or None
 
 
 def _print(results: list[ClusterResult]) -> None:
