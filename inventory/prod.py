@@ -58,7 +58,20 @@ _fleet = {
     "probe": {
         "enabled": True,  # False only where the load balancer cannot be reached from this machine
         "timeout": 120,  # seconds for all listeners of a cluster to answer
+        "rate": 5,  # requests a second through each listener while a cluster is changed
     },
+    "bake": "10m",  # probes go on for this long after a ring before the next one begins
+    "max_parallel": None,  # 5: no more clusters of a ring than this at a time
+    "approval": False,  # True: the ring of this cluster begins only after somebody approved it
+    "accept": [],  # what preflight stops for and shall not here, docs/upgrade.md
+    "crd_managers": ["helm", "kubectl"],  # whose CRDs a run may take over
+    # What is kept of a cluster before it is changed. age-keygen makes a key; recipients are its
+    # public half, and an upgrade is refused without one.
+    "backup": {"enabled": True, "recipients": [], "folder": "backups"},
+    "lease_seconds": 30,  # how long a run that died keeps other machines away
+    "notifications": [  # the address itself is a secret, so a variable of the environment holds it
+        {"kind": "teams", "url_env": "TEAMS_WEBHOOK", "events": ["gate", "failure", "end"]},
+    ],
     # Seconds for each wait are 300; inventory/group_data/production.py has more, so not here:
     # "timeout": 300,
     "output": None,  # "table", "lines" or "json"; None: a table on a terminal, lines elsewhere
@@ -90,6 +103,16 @@ production = [
         {
             **_fleet,
             "ring": 2,
+            # It may be changed in this window only, and not before the sale is over.
+            "window": {
+                "opens": "22:00",  # or once: "2026-11-28T22:00"
+                "closes": "04:00",
+                "days": ["sat", "sun"],
+                "zone": "Europe/Berlin",
+            },
+            "hold": {"until": "2026-12-27", "reason": "OPS-413: Christmas sale"},
+            # A run on staging that must have gone well before this cluster is upgraded:
+            "proven_by": {"report": "runs/20261120T210000Z-upgrade/report.json", "days": 30},
             # A cluster's own Gateways: what stands here replaces the list above.
             "gateways": [
                 {

@@ -106,11 +106,70 @@ class Images(Strict):
 class Probe(Strict):
     """
     How the run proves that traffic flows. + enabled: false only where the load balancer cannot be
-    reached from here. + timeout: seconds for all listeners of a cluster to answer.
+    reached from here. + timeout: seconds for all listeners of a cluster to answer. + rate: requests
+    a second through each listener while the cluster is changed; 0 sends none.
     """
 
     enabled: bool = True
     timeout: Annotated[int, Field(ge=1)] = 120
+    rate: Annotated[int, Field(ge=0, le=100)] = 5
+
+
+class Backup(Strict):
+    """
+    What is kept of a cluster before it is changed. + recipients: age public keys, "age1ql3z...";
+    + folder: where the archives go, one folder a cluster.
+    """
+
+    enabled: bool = True
+    recipients: list[Annotated[str, Field(pattern=r"^age1[a-z0-9]+$")]] = []
+    folder: Text = "backups"
+
+
+class Window(Strict):
+    """
+    When a cluster may be changed. + opens, closes: "22:00" every day, or "2026-11-28T22:00" once;
+    + days: on which a daily window opens, such as ["sat", "sun"], empty means all; + zone: such as
+    "Europe/Berlin".
+    """
+
+    opens: Text
+    closes: Text
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = []
+    zone: Text = "UTC"
+
+
+class Hold(Strict):
+    """A cluster that no roll-out touches. + until: the last day, such as "2027-01-31"."""
+
+    until: Text
+    reason: Text
+
+    @field_validator("until")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        return _day(value)
+
+
+class Notification(Strict):
+    """
+    Who is told. + url_env: the environment variable that holds the address, which is a secret;
+    + events: empty means all.
+    """
+
+    kind: Literal["webhook", "teams", "slack"]
+    url_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    events: list[Literal["start", "gate", "failure", "end"]] = []
+
+
+class Proof(Strict):
+    """
+    A run on another inventory that must have gone well first. + report: its report.json; + days:
+    how old it may be.
+    """
+
+    report: Text
+    days: Annotated[int, Field(ge=1)] = 30
 
 
 class Silence(Strict):
@@ -128,10 +187,18 @@ class Silence(Strict):
     @field_validator("until")
     @classmethod
     def _is_a_day(cls, value: str) -> str:
-        try:
-            return date.fromisoformat(value).isoformat()
-        except ValueError:
-            raise ValueError(f"{value!r} is not a day such as '2027-01-31'") from None
+        return _day(value)
+
+
+def _day(value: str) -> str:
+    try:
+        return date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise ValueError(f"{value!r} is not a day such as '2027-01-31'") from None
+
+
+#: What preflight stops for unless the inventory says to go on all the same.
+Accepted = Literal["sick", "values", "disruption", "behaviour", "no-way-back"]
 
 
 class Cluster(Strict):
@@ -160,6 +227,17 @@ class Cluster(Strict):
     probe: Probe = Probe()
     timeout: Annotated[int, Field(ge=1)] = 300
     max_failed: int | str | None = None
+    bake: Text | None = None
+    max_parallel: Annotated[int, Field(ge=1)] | None = None
+    approval: bool = False
+    window: Window | None = None
+    hold: Hold | None = None
+    accept: list[Accepted] = []
+    proven_by: Proof | None = None
+    crd_managers: list[Text] = ["helm", "kubectl"]
+    backup: Backup = Backup()
+    lease_seconds: Annotated[int, Field(ge=5)] = 30
+    notifications: list[Notification] = []
     silences: list[Silence] = []
     output: Literal["table", "lines", "json"] | None = None
     kube_context: Text | None = None

@@ -71,7 +71,7 @@ class Recorder(BaseStateCallback):
             return
         name = ", ".join(state.op_meta[op_hash].names)
         step = Step(name, fleet_run.stamp())
-        self._journal("step", cluster=host.name, step=name)
+        self.journal("step", cluster=host.name, step=name)
         self.clusters[host.name].steps.append(step)
         self._begun[host.name, op_hash] = (step, time.monotonic())
 
@@ -100,7 +100,7 @@ class Recorder(BaseStateCallback):
             step.error = messages[-1] if messages else self._of_a_program(host)
             if host.name not in self.run.failures:
                 fleet_run.note_failure(host, step.error)
-        self._journal(
+        self.journal(
             "step ended", cluster=host.name, step=step.name, status=status, error=step.error
         )
 
@@ -114,7 +114,8 @@ class Recorder(BaseStateCallback):
         missing = self.run.awaited.get(host.name)
         return f"{text}; last seen: {missing}" if missing else text
 
-    def _journal(self, event: str, **details: Any) -> None:
+    def journal(self, event: str, **details: Any) -> None:
+        """One line of the journal, which begins with the first."""
         from tasks.fleet.journal import Journal
 
         run = self.run
@@ -184,7 +185,7 @@ class Recorder(BaseStateCallback):
         self._print(results, code)
         if self.run.journal is None:
             return
-        self._journal("run ended", exit=code)
+        self.journal("run ended", exit=code)
         document = self.document(results, code)
         report.write(self.run.folder, document)
         click.echo(f"Report: {self.run.folder}/report.html", err=True)

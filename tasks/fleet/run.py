@@ -27,6 +27,18 @@ class Refused(PyinfraError):
     """The run is not begun: bad input or usage. Exit 2, one line a problem, nothing touched."""
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """
+    Whether a cluster may be changed. + change: what would be done, such as "1.8.3 → 1.9.1", or
+    "nothing to do"; + stops: why not, a line each; + warnings: what to know, a line each
+    """
+
+    change: str
+    stops: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 @dataclass
 class Run:
     """
@@ -37,6 +49,8 @@ class Run:
       1.9.1"}
     + awaited: by cluster, what a program that says nothing itself was last seen to wait for
     + audit: reads only: no prompt, no journal
+    + verdicts: by cluster, what preflight says of it
+    + before: entries of the journal that this run goes on with, where an earlier one was broken off
     """
 
     deploy: str
@@ -50,10 +64,12 @@ class Run:
     notes: dict[str, dict[str, str]] = field(default_factory=dict)
     awaited: dict[str, str] = field(default_factory=dict)
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     clusters: dict[str, Cluster] = field(default_factory=dict)
     identities: dict[str, list[str]] = field(default_factory=dict)
     journal: Journal | None = None
+    before: list[dict[str, Any]] = field(default_factory=list)
     report: Any = None
     ended_by: int | None = None
     finish_audit: Callable[[Any], None] = lambda results: None
@@ -143,6 +159,16 @@ def note_failure(host: Any, message: str) -> None:
 def note(host: Any, key: str, value: str) -> None:
     """A line for the report of this cluster, such as ("Envoy Gateway", "1.8.3 → 1.9.1")."""
     current().notes.setdefault(host.name, {})[key] = value
+
+
+def journal(event: str, **details: Any) -> None:
+    """
+    A line for the journal, such as ("gate", ring=0, passed=True), on the disk when this returns.
+    No secret values. Does nothing outside a run that executes.
+    """
+    recorder = current().report
+    if recorder is not None:
+        recorder.journal(event, **details)
 
 
 def note_answer(host: Any, request: str, answer: str) -> None:
