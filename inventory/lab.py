@@ -35,6 +35,11 @@ _shared = {
         "envoy_gateway": "docker.io/lab/gateway:v{version}",
         "envoy": "docker.io/lab/envoy:distroless-v{envoy}",
     },
+    # A lab that came up before labs had keys is not backed up: `up` again gives it one.
+    "backup": {
+        "enabled": _lab["age_recipient"] is not None,
+        "recipients": [_lab["age_recipient"]] if _lab["age_recipient"] else [],
+    },
     "controller": {"replicas": 1, "cpu": "10m", "memory": "64Mi"},
     "proxy": {"replicas": 1, "cpu": "10m", "memory": "64Mi"},
     "gateways": [

@@ -23,6 +23,8 @@ from pyinfra.api.exceptions import InventoryError
 from tasks.fleet import endings
 from tasks.fleet.run import Refused, Run, current, finish, now, start
 
+#: Deploys that are refused where a backup could not be sealed.
+BACKED_UP = ("upgrade", "crds", "rollback")
 #: Clusters at a time. pyinfra takes 20 a core; a cluster costs us little but waiting.
 PARALLEL = 200
 
@@ -83,7 +85,7 @@ def usage_problem(given: dict[str, Any]) -> str | None:
 def checked_before_connecting(state: Any) -> None:
     """Every cluster's data, before the first connection. Raises Refused with a line a problem."""
     from tasks.connectors import kubeconfig
-    from tasks.fleet import inventory
+    from tasks.fleet import archives, inventory
     from tasks.fleet.recorder import Recorder
 
     run = current()
@@ -111,6 +113,8 @@ def checked_before_connecting(state: Any) -> None:
             kubeconfig.one_context(data["kube_context"], data.get("kube_config"))
         except InventoryError as error:
             found.append(str(error))
+    if run.deploy in BACKED_UP:
+        found += archives.problems(run.clusters)
     if found:
         unique = dict.fromkeys(found)
         raise Refused("\n".join(f"{run.inventory}: {line}" for line in unique))

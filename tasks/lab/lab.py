@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from tasks.lab import (
+    agekey,
     catalogue,
     certificates,
     cluster,
@@ -47,6 +48,7 @@ def up(name: str, count: int, versions: tuple[str, ...] | None, leaving: float |
         )
         certificates.authority(lab.root)
         certificates.issue(lab.root, "operator", lab.root, "admin", groups=("system:masters",))
+        agekey.make(lab.root)
         limits.raise_limits()
         network.create_bridge(lab)
         start_shared(lab)

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from tasks.lab import catalogue, cluster, control_plane, lab, registry, state
+from tasks.lab import agekey, catalogue, cluster, control_plane, lab, registry, state
 from tasks.lab.api import Api
 from tasks.lab.processes import pids
 from tasks.lab.state import Cluster, Lab
@@ -11,10 +11,13 @@ from tasks.lab.state import Cluster, Lab
 
 def data(one: Lab) -> dict[str, Any]:
     """The lab as ``status --json`` prints it; nothing in it is asked of a cluster."""
+    identity = agekey.identity(one.root)
     return {
         "name": one.name,
         "kubeconfig": str(one.kubeconfig),
         "kubeconfig_certificate": str(one.root / "kubeconfig-certificate"),
+        "age_identity": str(identity) if identity else None,
+        "age_recipient": agekey.recipient(one.root),
         "registry": one.registry,
         "helm": str(one.part("helm") / "helm"),
         "kubectl": str(one.part("helm") / "kubectl"),

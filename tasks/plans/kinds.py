@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 GATEWAY_API = "gateway.networking.k8s.io"
+EXPERIMENTAL = "gateway.networking.x-k8s.io"
 ENVOY_GATEWAY = "gateway.envoyproxy.io"
 
 
@@ -37,12 +38,17 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     (GATEWAY_API, "GatewayClass"): Kind("gatewayclasses", False, 31),
     (GATEWAY_API, "Gateway"): Kind("gateways", rank=33),
     (GATEWAY_API, "ReferenceGrant"): Kind("referencegrants", rank=32),
+    (GATEWAY_API, "ListenerSet"): Kind("listenersets", rank=34),
     (GATEWAY_API, "HTTPRoute"): Kind("httproutes", rank=40),
     (GATEWAY_API, "GRPCRoute"): Kind("grpcroutes", rank=40),
     (GATEWAY_API, "TLSRoute"): Kind("tlsroutes", rank=40),
     (GATEWAY_API, "TCPRoute"): Kind("tcproutes", rank=40),
     (GATEWAY_API, "UDPRoute"): Kind("udproutes", rank=40),
     (GATEWAY_API, "BackendTLSPolicy"): Kind("backendtlspolicies", rank=41),
+    (EXPERIMENTAL, "XMesh"): Kind("xmeshes", False, 31),
+    (EXPERIMENTAL, "XListenerSet"): Kind("xlistenersets", rank=34),
+    (EXPERIMENTAL, "XBackend"): Kind("xbackends", rank=34),
+    (EXPERIMENTAL, "XBackendTrafficPolicy"): Kind("xbackendtrafficpolicies", rank=41),
     (ENVOY_GATEWAY, "EnvoyProxy"): Kind("envoyproxies", rank=30),
     (ENVOY_GATEWAY, "Backend"): Kind("backends", rank=34),
     (ENVOY_GATEWAY, "HTTPRouteFilter"): Kind("httproutefilters", rank=34),
