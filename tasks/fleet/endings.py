@@ -17,6 +17,7 @@ import click
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.state import StateStage
 
+from tasks.fleet import plan
 from tasks.fleet.run import FAILED, REFUSED, current, finish
 
 
@@ -36,6 +37,7 @@ def patch(cli: Any) -> None:
         run = current()
         if run.audit:
             return True
+        plan.say(run)
         if not any(meta.ops_change for meta in run.state.meta.values()):
             click.echo("Nothing to do.", err=True)
             return False
@@ -137,4 +139,4 @@ def without_noise(record: logging.LogRecord) -> bool:
     the reason of a failed step: neither says anything.
     """
     text = click.unstyle(str(record.msg))
-    return not text.endswith(("Skipped", "Error: executed 0 commands"))
+    return not text.endswith(("Skipped", "Error: executed 0 commands", "): executed 0 commands"))

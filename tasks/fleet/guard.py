@@ -90,6 +90,7 @@ def kubernetes_version() -> str:
 class Fail(StringCommand):
     """
     A command that fails with a message: how an operation fails its own cluster while it executes.
+    Whoever yields it has noted the failure.
     """
 
     def __init__(self, message: str) -> None:
@@ -100,6 +101,7 @@ class Fail(StringCommand):
     def execute(
         self, state: Any, host: Any, connector_arguments: Any
     ) -> tuple[bool, CommandOutput]:
+        host.connector.last_error = None  # of a command before this one
         return False, CommandOutput([OutputLine("stderr", self.message)])
 
 
@@ -115,7 +117,7 @@ def fleet_operation(
         @wraps(func)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Steps:
             preparing = getattr(state, "current_stage", None) == StateStage.Prepare
-            if preparing and _failed():
+            if preparing and (_failed() or _not_planned()):
                 return
             try:
                 yield from func(*args, **kwargs)
@@ -160,6 +162,11 @@ def one_line(error: BaseException) -> str:
 
 def _host() -> Any:
     return ctx_host.get()
+
+
+def _not_planned() -> bool:
+    """Whether this operation only makes sense once something failed, see ``attempt.rescue``."""
+    return bool((_host().current_op_deploy_data or {}).get("_not_planned"))
 
 
 def _failed() -> bool:

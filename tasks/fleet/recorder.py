@@ -14,15 +14,15 @@ import click
 from pyinfra.api.state import BaseStateCallback
 from typing_extensions import override
 
-from tasks.fleet import report
+from tasks.fleet import plan, report
 from tasks.fleet import run as fleet_run
 
 
 @dataclass
 class Step:
     """
-    One operation on one cluster. + status: "changed", "unchanged", "failed" or "running"; +
-    seconds: its time
+    One operation on one cluster. + status: "changed", "unchanged", "skipped", "failed" or
+    "running"; + seconds: its time
     """
 
     name: str
@@ -36,8 +36,8 @@ class Step:
 @dataclass
 class ClusterResult:
     """
-    + status: "done", "unchanged", "failed", "held", "interrupted", "unreachable" or "not run";
-      + why: for the last five
+    + status: "done", "unchanged", "failed", "rolled back", "held", "interrupted", "unreachable" or
+      "not run"; + why: for the last six
     """
 
     name: str
@@ -57,7 +57,8 @@ class Recorder(BaseStateCallback):
         self.clusters = {
             name: ClusterResult(name, data.ring) for name, data in run.clusters.items()
         }
-        self._begun: dict[tuple[str, str], tuple[Step, float]] = {}
+        #: By cluster and operation: step, when it began, how many failures were said by then.
+        self._begun: dict[tuple[str, str], tuple[Step, float, int]] = {}
 
     @override
     def host_connect_error(self, state: Any, host: Any, error: Any) -> None:  # type: ignore[override]
@@ -73,7 +74,8 @@ class Recorder(BaseStateCallback):
         step = Step(name, fleet_run.stamp())
         self.journal("step", cluster=host.name, step=name)
         self.clusters[host.name].steps.append(step)
-        self._begun[host.name, op_hash] = (step, time.monotonic())
+        said = len(self.run.failures.get(host.name, ()))
+        self._begun[host.name, op_hash] = (step, time.monotonic(), said)
 
     @override
     def operation_host_success(  # type: ignore[override]
@@ -81,7 +83,8 @@ class Recorder(BaseStateCallback):
     ) -> None:
         # pyinfra calls this before it completes the operation's record, so whether it changed is
         # read at the end.
-        self._end(host, op_hash, "unchanged", retry_count)
+        skipped = (host.name, op_hash) in self.run.skipped
+        self._end(host, op_hash, "skipped" if skipped else "unchanged", retry_count)
 
     @override
     def operation_host_error(  # type: ignore[override]
@@ -92,14 +95,14 @@ class Recorder(BaseStateCallback):
     def _end(self, host: Any, op_hash: str, status: str, retries: int) -> None:
         if (host.name, op_hash) not in self._begun:
             return
-        step, begun = self._begun[host.name, op_hash]
+        step, begun, said = self._begun[host.name, op_hash]
         step.status, step.attempts = status, retries + 1
         step.seconds = round(time.monotonic() - begun, 3)
         if status == "failed":
-            messages = self.run.failures.get(host.name)
-            step.error = messages[-1] if messages else self._of_a_program(host)
-            if host.name not in self.run.failures:
-                fleet_run.note_failure(host, step.error)
+            messages = self.run.failures.setdefault(host.name, [])
+            if not messages or (len(messages) == said and host.connector.last_error):
+                messages.append(self._of_a_program(host))
+            step.error = "; ".join(messages[said:] or messages)
         self.journal(
             "step ended", cluster=host.name, step=step.name, status=status, error=step.error
         )
@@ -134,6 +137,7 @@ class Recorder(BaseStateCallback):
                 clusters=sorted(self.clusters),
                 pid=os.getpid(),
             )
+            plan.write(run)
         run.journal.write(event, fleet_run.stamp(), **details)
 
     def results(self) -> list[ClusterResult]:
@@ -163,7 +167,10 @@ class Recorder(BaseStateCallback):
                 result.status, result.why = "held", run.held[host.name]
             elif host in state.failed_hosts or host.name in run.failures:
                 result.status = "failed"
-                result.why = (run.failures.get(host.name) or ["failed"])[0]
+                result.why = "; ".join(run.failures.get(host.name) or ["failed"])
+                if host.name in run.rolled_back:
+                    result.status = "rolled back"
+                    result.why += f"; rolled back {run.rolled_back[host.name]}"
             elif under_way := [it.name for it in result.steps if it.status == "running"]:
                 result.status = "interrupted"
                 result.why = f"in the middle of {under_way[-1]}: run the same command again"
@@ -179,6 +186,7 @@ class Recorder(BaseStateCallback):
         if self.run.audit:
             self.run.finish_audit(results)
             return
+        plan.say(self.run)
         if not any(it.status != "not run" for it in results):
             return
         code = self.run.exit_code()
@@ -187,6 +195,7 @@ class Recorder(BaseStateCallback):
             return
         self.journal("run ended", exit=code)
         document = self.document(results, code)
+        plan.write(self.run)
         report.write(self.run.folder, document)
         click.echo(f"Report: {self.run.folder}/report.html", err=True)
 

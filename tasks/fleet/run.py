@@ -44,12 +44,17 @@ class Run:
     """
     + deploy: such as "upgrade"
     + failures: by cluster, the first message says why
+    + rolled_back: by cluster, where it is again, such as "to 1.8.3 (revision 1), serving"; it
+      counts as failed
     + held: by cluster, why it was left untouched
+    + skipped: (cluster, operation) that had no part, such as a rescue where nothing failed
     + notes: by cluster, what the report shows beside its steps, such as {"Envoy Gateway": "1.8.3 →
       1.9.1"}
     + awaited: by cluster, what a program that says nothing itself was last seen to wait for
     + audit: reads only: no prompt, no journal
+    + changed: clusters that this run has begun to change
     + verdicts: by cluster, what preflight says of it
+    + plan: by cluster, what would change: a title and the lines of its diff
     + before: entries of the journal that this run goes on with, where an earlier one was broken off
     """
 
@@ -60,16 +65,21 @@ class Run:
     state: Any = None
     audit: bool = False
     failures: dict[str, list[str]] = field(default_factory=dict)
+    rolled_back: dict[str, str] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
+    skipped: set[tuple[str, str]] = field(default_factory=set)
     notes: dict[str, dict[str, str]] = field(default_factory=dict)
     awaited: dict[str, str] = field(default_factory=dict)
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     clusters: dict[str, Cluster] = field(default_factory=dict)
     identities: dict[str, list[str]] = field(default_factory=dict)
     journal: Journal | None = None
     before: list[dict[str, Any]] = field(default_factory=list)
+    plan: dict[str, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
+    plan_said: bool = False
     report: Any = None
     ended_by: int | None = None
     finish_audit: Callable[[Any], None] = lambda results: None
@@ -83,6 +93,11 @@ class Run:
     @property
     def folder(self) -> Path:
         return Path("runs") / self.id
+
+    def step_of(self, cluster: str) -> str | None:
+        """The step that is under way on a cluster, such as "Ring 0 | CRDs", or None."""
+        steps = self.report.clusters[cluster].steps if self.report is not None else ()
+        return next((it.name for it in reversed(steps) if it.status == "running"), None)
 
     def exit_code(self) -> int:
         """

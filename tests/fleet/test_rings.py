@@ -5,37 +5,20 @@ and what is held. ``ENVOYFLEET_EXAMPLES`` sets how many random fleets are tried.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import pyinfra
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from pyinfra.api import Config, Inventory, State
-from pyinfra.api.connect import connect_all
-from pyinfra.api.exceptions import PyinfraError
-from pyinfra.api.operations import run_ops
-from pyinfra.api.state import StateStage
-from pyinfra.context import ctx_config, ctx_state
-from pyinfra_cli.util import load_deploy_file
 
-from tasks.connectors import api
-from tasks.connectors.api import ApiError
-from tasks.connectors.command import Call, KubeCommand
-from tasks.facts.kube import KubeObject
 from tasks.fleet import run as fleet_run
-from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.plans.budget import allowed, parse_budget
+from tests.fleet import in_memory
+from tests.fleet.in_memory import Fleet, prepared
 
 DEPLOY = """
 from tasks.fleet.rings import rings
-from tests.fleet.test_rings import step
+from tests.fleet.in_memory import step
 
 for _ring in rings(max_failed=0):
     step(name="Upgrade", number=1)
@@ -43,113 +26,11 @@ for _ring in rings(max_failed=0):
 """
 #: Where a cluster fails: when it is connected to, when it is read, at its first or second step.
 FAULTS = ["connect", "read", "1", "2"]
-
-
-@dataclass
-class Fleet:
-    """
-    Clusters in memory. + rings: by cluster; + faults: by cluster, one of ``FAULTS``; + written: the
-    steps that reached a cluster, in order, such as ("c0", "1").
-    """
-
-    rings: dict[str, int]
-    faults: dict[str, str] = field(default_factory=dict)
-    max_failed: int | str = 0
-    written: list[tuple[str, str]] = field(default_factory=list)
-
-    def answer(self, cluster: str, call: Call) -> str:
-        fault = self.faults.get(cluster)
-        if call.path == "/version":
-            if fault == "connect":
-                raise ApiError(0, "ConnectionRefusedError: Connection refused")
-            return json.dumps({"gitVersion": "v1.35.4"})
-        if call.path == "/api/v1/namespaces/kube-system":
-            return json.dumps({"metadata": {"uid": cluster}})
-        if call.method == "GET":
-            if fault == "read":
-                raise ApiError(500, "etcd is away")
-            return "{}"
-        number = call.path.removeprefix("/step/")
-        self.written.append((cluster, number))
-        if fault == number:
-            raise ApiError(500, f"step {number} failed")
-        return "{}"
-
-
-@fleet_operation()
-def step(number: int) -> Steps:
-    """Reads, then writes once."""
-    fact(KubeObject, api_version="v1", kind="Namespace", resource="edge")
-    yield KubeCommand("POST", f"/step/{number}")
-
-
-@dataclass
-class InMemory:
-    """Stands in for the session with a cluster: ``tasks.connectors.api.Api``."""
-
-    config: dict[str, Any]
-    timeout: float
-
-    def text(self, call: Call, timeout: float | None = None) -> str:
-        return FLEET[0].answer(self.config["current-context"], call)
-
-    def json(self, method: str, path: str, timeout: float | None = None) -> Any:
-        return json.loads(self.text(Call(method, path, {}, None, "", None, frozenset())))
-
-    def close(self) -> None:
-        pass
-
-
-FLEET: list[Fleet] = []
-
-
-@pytest.fixture(autouse=True)
-def _as_on_the_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pyinfra, "is_cli", True)  # order by line number, as deploys have it
-    monkeypatch.setattr(api, "Api", InMemory)
-    monkeypatch.setenv("PYINFRA_PROGRESS", "off")
-
-
-@contextmanager
-def prepared(fleet: Fleet, check: bool = True) -> Iterator[State]:
-    """A run of the deploy above, up to where pyinfra would ask whether to go on."""
-    names = sorted(fleet.rings)
-    kubeconfig = {
-        "contexts": [{"name": it, "context": {"cluster": "c", "user": "u"}} for it in names],
-        "clusters": [{"name": "c", "cluster": {"server": "https://example.com"}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-    }
-    Path("kubeconfig").write_text(json.dumps(kubeconfig))
-    Path("deploy.py").write_text(DEPLOY)
-    data = {
-        "envoy_gateway_version": "1.9.1",
-        "kube_config": "kubeconfig",
-        "max_failed": fleet.max_failed,
-    }
-    hosts = [(f"@kube/{it}", {**data, "ring": fleet.rings[it]}) for it in names]
-    FLEET[:] = [fleet]
-    fleet_run._current = None
-    state = State(check_for_changes=check)
-    with ctx_state.use(state), ctx_config.use(Config(DIFF=False)):
-        state.init(Inventory((hosts, {})), Config())
-        state.set_stage(StateStage.Connect)
-        connect_all(state)
-        state.set_stage(StateStage.Prepare)
-        load_deploy_file(state, "deploy.py")
-        yield state
+pytestmark = pytest.mark.usefixtures("in_memory")
 
 
 def executed(fleet: Fleet, check: bool = True) -> fleet_run.Run:
-    """The whole run. pyinfra raises where the last cluster fails."""
-    try:
-        with prepared(fleet, check) as state:
-            state.set_stage(StateStage.Execute)
-            run_ops(state)
-    except PyinfraError as error:
-        if str(error) != "No hosts remaining!":
-            raise
-    return fleet_run.current()
+    return in_memory.executed(fleet, DEPLOY, check)
 
 
 def test_one_ring_after_the_other() -> None:
@@ -164,7 +45,7 @@ def test_one_ring_after_the_other() -> None:
 
 def test_nothing_is_written_while_it_is_planned() -> None:
     fleet = Fleet({"c0": 0, "c1": 1})
-    with prepared(fleet) as state:
+    with prepared(fleet, DEPLOY) as state:
         assert {host.name: state.meta[host].ops_change for host in state.inventory} == {
             "c0": 2,
             "c1": 2,
