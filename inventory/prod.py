@@ -68,6 +68,7 @@ _fleet = {
     # What is kept of a cluster before it is changed. age-keygen makes a key; recipients are its
     # public half, and an upgrade is refused without one.
     "backup": {"enabled": True, "recipients": [], "folder": "backups"},
+    "rollback_to": None,  # of deploys/rollback.py: None is the last good revision of each cluster
     "lease_seconds": 30,  # how long a run that died keeps other machines away
     "notifications": [  # the address itself is a secret, so a variable of the environment holds it
         {"kind": "teams", "url_env": "TEAMS_WEBHOOK", "events": ["gate", "failure", "end"]},

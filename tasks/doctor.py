@@ -6,9 +6,7 @@ missing.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
+from tasks.operations import helm
 from tasks.plans import permissions
 
 SCHEMA = "envoyfleet.doctor/1"
@@ -54,7 +53,7 @@ def look(data: Cluster) -> Steps:
     rights = permissions.needed(data.namespace)
     denied = [it.text for it in rights if not fact(MayDo, right=it)]
     seen = Readiness(
-        helm=helm_version(data.helm),
+        helm=helm.version(data.helm),
         helm_binary=data.helm,
         chart=data.chart,
         version=data.envoy_gateway_version,
@@ -82,22 +81,6 @@ def look(data: Cluster) -> Steps:
         "rights": len(rights),
         "denied": denied,
     }
-
-
-@cache
-def helm_version(binary: str) -> str | None:
-    """Such as "v4.1.4", asked once a run, or None where the program does not run."""
-    try:
-        done = subprocess.run(
-            [binary, "version", "--template", "{{.Version}}"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
 
 
 def sign_in(context: str, explicit: str | None) -> tuple[str, str | None]:

@@ -12,24 +12,27 @@ from typing import Any
 from pyinfra import host, state
 from pyinfra.api.exceptions import DeployError
 
-from tasks import crds, gateways
+from tasks import change, crds, gateways
+from tasks.connectors.command import Call
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject, KubeObjects
 from tasks.fleet import charts
 from tasks.fleet import run as fleet_run
+from tasks.fleet.attempt import attempt, settle
 from tasks.fleet.charts import Chart
 from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version, session
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import render
 from tasks.operations import helm
 from tasks.operations.kube import narrated, show, wait_until
-from tasks.plans import conditions, images, kinds, versions
+from tasks.plans import conditions, images, kinds, lease, versions
 from tasks.plans import helm as releases
 
 #: The controller's leader election (Envoy Gateway 1.9 source,
 #: internal/provider/kubernetes/kubernetes.go).
 LEASE = "5b9825d2.gateway.envoyproxy.io"
 DEPLOYMENT = "envoy-gateway"
+JSON = "application/json"
 
 #: By cluster: the record that was read last, and what it says.
 _read: dict[str, tuple[tuple[str, str], releases.Release | None]] = {}
@@ -50,23 +53,39 @@ def install() -> None:
     Deploy code: Envoy Gateway where there is none; with the wanted release there, what differs is
     put right.
     """
-    _bring(upgrading=False)
+    wanted = desired(host.name, fleet_run.cluster())
+    with attempt("Install") as it:
+        fit(name="Preflight", data=wanted.data, upgrading=False)
+        _steps(wanted)
+    with it.always():
+        change.ended(name="Lease", data=wanted.data)
+    settle(it)
 
 
 def upgrade() -> None:
     """
-    Deploy code: Envoy Gateway from the release that is there to the one that the inventory wants.
+    Deploy code: Envoy Gateway from the release that is there to the one that the inventory wants,
+    and back to the last good state where that fails.
     """
-    _bring(upgrading=True)
+    from tasks import rollback
 
-
-def _bring(upgrading: bool) -> None:
     wanted = desired(host.name, fleet_run.cluster())
-    fit(name="Preflight", data=wanted.data, upgrading=upgrading)
-    crds.installed(name="CRDs", chart=wanted.chart)
-    controller(name="Controller", data=wanted.data, chart=wanted.chart, values=wanted.values)
-    gateways.applied(name="Gateways", manifests=wanted.objects)
-    gateways.serving(name="Traffic", data=wanted.data)
+    with attempt("Upgrade") as it:
+        opened(name="Lease and backup", data=wanted.data, chart=wanted.chart, values=wanted.values)
+        _steps(wanted)
+    with it.rescue():
+        rollback.steps(wanted.data)
+    with it.always():
+        change.ended(name="Lease", data=wanted.data)
+    settle(it)
+
+
+def _steps(wanted: Desired) -> None:
+    data, chart = wanted.data, wanted.chart
+    crds.installed(name="CRDs", chart=chart, data=data)
+    controller(name="Controller", data=data, chart=chart, values=wanted.values)
+    gateways.applied(name="Gateways", manifests=wanted.objects, data=data)
+    gateways.serving(name="Traffic", data=data)
 
 
 def desired(name: str, data: Cluster) -> Desired:
@@ -75,25 +94,35 @@ def desired(name: str, data: Cluster) -> Desired:
     called from deploy code, each ends the run with exit 2 before any cluster is touched.
     """
     try:
-        wanted = images.wanted(data)
+        images.wanted(data)
     except ValueError as error:
         raise fleet_run.Refused(f"{name}: {error}") from error
     chart = charts.once(
         data.chart, data.envoy_gateway_version, Path(data.lock), data.helm, data.chart_plain_http
     )
-    documents = render(
+    return Desired(data, chart, rendered_values(name, data), gateways.objects(name, data))
+
+
+def rendered_values(name: str, data: Cluster, part: str = "") -> dict[str, Any]:
+    """
+    The Helm values of one cluster, the whole of them. Raises ValueError as ``images.wanted`` does,
+    and TemplateRefused.
+
+    + part: of the name of the copy in rendered/
+    """
+    return render(
         "envoy-gateway/values.yaml.j2",
         name,
+        part=part,
         version=data.envoy_gateway_version,
-        images=wanted,
+        images=images.wanted(data),
         image_registry=data.image_registry,
         pull_secrets=[{"name": it} for it in data.image_pull_secrets],
         controller=data.controller,
         controller_name=data.controller_name,
         deploy_type=data.deploy_type,
         watch_namespaces=data.watch_namespaces,
-    )
-    return Desired(data, chart, documents[0], gateways.objects(name, data))
+    )[0]
 
 
 @fleet_operation()
@@ -167,6 +196,56 @@ def _other_installation(data: Cluster) -> str | None:
 
 
 @fleet_operation()
+def opened(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
+    """
+    Where the release or the CRDs are going to change, or an earlier run was broken off: take the
+    Lease, make the backup, write down the last good state, and mend what a killed helm left.
+    """
+    yield from ()
+    release = newest_release(data)
+    holds = release and release.holds(chart.version, chart.content, values)
+    if holds and not crds.behind(chart) and lease.state(change.read_lease(data)) != "changing":
+        host.noop("nothing is going to change")
+        return
+    change.begin(data)
+    unstick(data)
+
+
+def unstick(data: Cluster) -> None:
+    """
+    Recover a release that a killed helm left behind, in the way in which helm itself leaves it on
+    SIGTERM: its newest record is marked as failed, and the next helm goes on from there. A record
+    that cannot be read is deleted; the backup has it.
+    """
+    if not state.is_executing:
+        return
+    records = fact(HelmRecords, release=data.release, namespace=data.namespace)
+    newest = releases.newest(records)
+    if newest is None:
+        return
+    name, labels = newest["metadata"]["name"], newest["metadata"]["labels"]
+    secret = fact(
+        KubeObject, api_version="v1", kind="Secret", resource=name, namespace=data.namespace
+    )
+    if secret is None:
+        return
+    path = kinds.path("v1", "Secret", data.namespace, name)
+    try:
+        release = releases.decode(secret)
+    except ValueError as error:
+        session().text(Call("DELETE", path, {}, None, JSON, None, frozenset()))
+        fleet_run.journal("release recovered", cluster=host.name, record=name, why=str(error))
+        fleet_run.note(host, "Helm", f"revision {labels['version']} was unreadable: deleted")
+        return
+    why = releases.stuck(release)
+    if why is None:
+        return
+    session().text(Call("PUT", path, {}, releases.failed(secret), JSON, None, frozenset()))
+    fleet_run.journal("release recovered", cluster=host.name, record=name, why=why)
+    fleet_run.note(host, "Helm", f"revision {release.revision} was {release.status}: recovered")
+
+
+@fleet_operation()
 def controller(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
     """
     Bring the controller to ``chart`` and ``values`` with Helm, then wait until the wanted version
@@ -177,9 +256,19 @@ def controller(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
     if release and release.holds(chart.version, chart.content, values):
         host.noop(f"{data.release} {chart.version} is installed")
     else:
+        change.begin(data)
+        unstick(data)
         done = "upgrade" if release else "install"
-        show(f"Will {done} release {data.namespace}/{data.release} to {chart.version}", [])
-        with narrated(f"helm {done}", lambda: _pods_waiting(data)):
+        lines = helm.difference(
+            release.manifest if release else None,
+            release=data.release,
+            chart=chart,
+            values=values,
+            namespace=data.namespace,
+            binary=data.helm,
+        )
+        show(f"Will {done} release {data.namespace}/{data.release} to {chart.version}", lines)
+        with narrated(f"helm {done}", lambda: pods_waiting(data)):
             yield from helm.upgrade._inner(
                 release=data.release,
                 chart=chart,
@@ -188,11 +277,13 @@ def controller(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
                 binary=data.helm,
                 timeout=data.timeout,
             )
+        if state.is_executing:
+            change.note_values(values)
     if state.is_executing:
         wait_until(lambda: controller_behind(data), data.timeout)
 
 
-def _pods_waiting(data: Cluster) -> list[str]:
+def pods_waiting(data: Cluster) -> list[str]:
     listed = session().json("GET", kinds.path("v1", "Pod", data.namespace))
     return conditions.pods_waiting(listed["items"])
 

@@ -236,6 +236,7 @@ class Cluster(Strict):
     proven_by: Proof | None = None
     crd_managers: list[Text] = ["helm", "kubectl"]
     backup: Backup = Backup()
+    rollback_to: Annotated[int, Field(ge=1)] | None = None
     lease_seconds: Annotated[int, Field(ge=5)] = 30
     notifications: list[Notification] = []
     silences: list[Silence] = []

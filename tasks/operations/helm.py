@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pyinfra import state
 from pyinfra.api.command import QuoteString, StringCommand
+from pyinfra.api.exceptions import OperationError
 
 from tasks.fleet.charts import Chart
-from tasks.fleet.guard import Steps, fleet_operation
+from tasks.fleet.guard import Steps, fleet_operation, kubernetes_version
+from tasks.plans import manifests
 
 
 @fleet_operation()
@@ -32,10 +38,8 @@ def upgrade(
       them.
     + timeout: seconds, of Helm's own wait
     """
-    if os.sep in binary:  # it is started in another folder than this one
-        binary = str(Path(binary).resolve())
     yield StringCommand(
-        QuoteString(binary),
+        QuoteString(_absolute(binary)),
         "upgrade",
         "--install",
         QuoteString(release),
@@ -52,3 +56,128 @@ def upgrade(
         _stdin=json.dumps(dict(values)),
         _timeout=timeout + 60,
     )
+
+
+@fleet_operation()
+def rollback(
+    release: str, revision: int, namespace: str, binary: str = "helm", timeout: int = 300
+) -> Steps:
+    """
+    ``helm rollback`` to one revision, never to "the previous one", which may be one that failed.
+    Not idempotent by itself: the caller has compared the release before. Fields that somebody
+    changed by hand meanwhile are taken back where Helm can do that (Helm 4), because a way back
+    that stops at a conflict is none.
+
+    + timeout: seconds, of Helm's own wait
+    """
+    binary = _absolute(binary)
+    taking_back = ["--force-conflicts"] if major(binary) >= 4 else []
+    yield StringCommand(
+        QuoteString(binary),
+        "rollback",
+        QuoteString(release),
+        str(revision),
+        "--namespace",
+        QuoteString(namespace),
+        "--wait",
+        f"--timeout {timeout}s",
+        "--history-max 10",
+        *taking_back,
+        ">/dev/null",
+        _timeout=timeout + 60,
+    )
+
+
+def difference(
+    installed: str | None,
+    release: str,
+    chart: Chart,
+    values: Mapping[str, Any],
+    namespace: str,
+    binary: str = "helm",
+) -> list[str]:
+    """
+    With --diff, what ``upgrade`` would change of what is installed, see
+    ``tasks.plans.manifests.difference``; else nothing. Hooks and CRDs are left out. One helm
+    process for all clusters of the same chart, values and Kubernetes version.
+
+    + installed: the release's manifest, or None where it is not installed
+
+    Raises OperationError where the chart cannot be rendered.
+    """
+    if not state.config.DIFF:
+        return []
+    command = [_absolute(binary), "template", release, str(chart.path), "--namespace", namespace]
+    command += ["--kube-version", kubernetes_version(), "--no-hooks", "--values", "-"]
+    command += ["--is-upgrade"] if installed is not None else []
+    planned = _rendered((*command, json.dumps(dict(values), sort_keys=True)))
+    return manifests.difference(_objects(installed or ""), planned)
+
+
+def between(installed: str, wanted: str) -> list[str]:
+    """The same for two revisions of a release, by their manifests: what going back changes."""
+    if not state.config.DIFF:
+        return []
+    return manifests.difference(_objects(installed), _objects(wanted))
+
+
+#: By command and values: a greenlet that all clusters wait for; its value may be an exception.
+_rendering: dict[tuple[str, ...], Any] = {}
+
+
+def _rendered(key: tuple[str, ...]) -> list[dict[str, Any]]:
+    import gevent
+
+    if key not in _rendering:
+        _rendering[key] = gevent.spawn(_template, list(key[:-1]), key[-1])
+    found: list[dict[str, Any]] | OperationError = _rendering[key].get()
+    if isinstance(found, OperationError):
+        raise found
+    return found
+
+
+def _template(command: list[str], values: str) -> list[dict[str, Any]] | OperationError:
+    try:
+        done = subprocess.run(
+            command, input=values, capture_output=True, text=True, timeout=60, check=True
+        )
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr.strip().splitlines() or ["no message"])[-1]
+        return OperationError(f"helm template {Path(command[3]).name}: {said}")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return OperationError(f"helm template {Path(command[3]).name}: {type(error).__name__}")
+    return _objects(done.stdout)
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return [it for it in yaml.load_all(text, loader) if it]
+
+
+@cache
+def version(binary: str) -> str | None:
+    """Such as "v4.1.4", asked once a run, or None where the program does not run."""
+    try:
+        done = subprocess.run(
+            [binary, "version", "--template", "{{.Version}}"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def major(binary: str) -> int:
+    """4 for Helm 4; 3 where it is not known."""
+    match = re.match(r"v?(\d+)\.", version(binary) or "")
+    return int(match[1]) if match else 3
+
+
+def _absolute(binary: str) -> str:
+    """A path as seen from any folder: programs are started in one of their cluster's own."""
+    return str(Path(binary).resolve()) if os.sep in binary else binary

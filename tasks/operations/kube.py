@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
-import click
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
@@ -16,6 +15,7 @@ from tasks.connectors.command import KubeCommand
 from tasks.facts.kube import KubeApplyPlan, KubeObject, KubeObjects, Manifest, apply_command
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import FactFailed, Steps, fact, fleet_operation
+from tasks.fleet.plan import coloured
 from tasks.plans import kinds, objects
 
 #: Seconds between two looks at the cluster, and between two lines that say what is still awaited.
@@ -36,8 +36,15 @@ def apply(manifests: Sequence[Mapping[str, Any]], force: bool = False) -> Steps:
     yield from apply_steps(manifests, force)
 
 
-def apply_steps(manifests: Sequence[Mapping[str, Any]], force: bool = False) -> Steps:
-    """The steps of ``apply``, for operations that do more than that."""
+def apply_steps(
+    manifests: Sequence[Mapping[str, Any]],
+    force: bool = False,
+    before: Callable[[], None] = lambda: None,
+) -> Steps:
+    """
+    The steps of ``apply``, for operations that do more than that. + before: called where something
+    is going to be written, and not else
+    """
     wanted = kinds.in_order([dict(it) for it in manifests])
     live = live_objects(wanted)
     writes: list[Manifest] = []
@@ -63,6 +70,8 @@ def apply_steps(manifests: Sequence[Mapping[str, Any]], force: bool = False) -> 
         writes.append(manifest)
     if not writes:
         host.noop(f"{len(wanted)} objects are as they should be")
+        return
+    before()
     for manifest in writes:
         yield apply_command(manifest, force)
 
@@ -93,6 +102,18 @@ def delete(api_version: str, kind: str, resource: str, namespace: str | None = N
 
     if state.is_executing:
         wait_until(still_there, timeout=120)
+
+
+def deleted_steps(identities: Sequence[Mapping[str, Any]]) -> Steps:
+    """
+    Delete objects that may be there, such as ``[{"apiVersion": "v1", "kind": "ConfigMap",
+    "metadata": {"name": "one", "namespace": "demo"}}]``.
+    """
+    live = live_objects(identities)
+    for it in identities:
+        if kinds.path_of(it) in live:
+            show(f"Will delete {kinds.title(it)}", [])
+            yield KubeCommand("DELETE", kinds.path_of(it), ok=[404])
 
 
 def live_objects(wanted: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -141,13 +162,17 @@ def _makes_way_for(manifest: Mapping[str, Any], other: Mapping[str, Any]) -> boo
 
 def show(title: str, lines: Sequence[str]) -> None:
     """
-    The diff of one object, once: while planning, or while executing under ``-y``; with --diff only.
+    One change of this cluster, for the plan: once, while planning or while executing under ``-y``.
+    A plan is printed for the whole fleet (``tasks.fleet.plan``), under ``-y --diff`` it is here.
     """
-    if not state.config.DIFF or state.is_executing == state.should_check_for_changes():
+    if state.is_executing == state.should_check_for_changes():
         return
-    colours = {"+": "green", "-": "red"}
-    coloured = [click.style(line, fg=colours.get(line[:1])) for line in lines]
-    host.log("\n    ".join([title, *coloured]))
+    changes = fleet_run.current().plan.setdefault(host.name, [])
+    if (title, tuple(lines)) in changes:
+        return
+    changes.append((title, tuple(lines)))
+    if state.is_executing and state.config.DIFF:
+        host.log("\n    ".join([title, *map(coloured, lines)]))
 
 
 @contextmanager

@@ -10,14 +10,20 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 #: Helm says that another operation is under way as long as the newest record has one of these.
 PENDING = ("pending-install", "pending-upgrade", "pending-rollback")
+#: Left by a helm process that was killed; the last one by ``helm uninstall``.
+STUCK = (*PENDING, "uninstalling")
+#: Of revisions that were whole once.
+FINISHED = ("deployed", "superseded")
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,9 @@ class Release:
     + status: Helm's word, such as "deployed" or "pending-upgrade"
     + chart_version, app_version: such as "1.9.1" and "v1.9.1"
     + values: those given by the user, never the chart's own defaults
+    + changed: when Helm began with this revision
     + content: digest of the chart's templates and default values, see ``content``
+    + manifest: what it installed, as YAML; without hooks and CRDs
     """
 
     name: str
@@ -38,6 +46,8 @@ class Release:
     app_version: str
     values: Mapping[str, Any] = field(repr=False)
     content: str
+    manifest: str = field(default="", repr=False, compare=False)
+    changed: datetime | None = field(default=None, compare=False)
 
     @property
     def version(self) -> str:
@@ -61,13 +71,66 @@ def newest(records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return max(records, key=lambda it: int(it["metadata"]["labels"]["version"]), default=None)
 
 
+def last_finished(records: Iterable[Mapping[str, Any]]) -> str | None:
+    """
+    Name of the record of the newest revision that Helm finished, or None where there is none. The
+    revision before the newest may be one that failed, so that is no state to go back to; deployed
+    is, and superseded was (Helm docs, release statuses).
+    """
+    good = [it for it in records if it["metadata"]["labels"].get("status") in FINISHED]
+    deployed = [it for it in good if it["metadata"]["labels"]["status"] == "deployed"]
+    found = newest(deployed or good)
+    return found["metadata"]["name"] if found else None
+
+
+def failed(secret: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The record of a release whose helm process is dead, as that process would have left it on
+    SIGTERM: failed, so that the next helm goes on. Raises ValueError as ``decode`` does.
+    """
+    record = _record(secret)
+    said = f"helm was killed while the release was {record['info']['status']}"
+    record["info"] |= {"status": "failed", "description": said}
+    packed = gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0)
+    meta = secret["metadata"]
+    return {
+        **secret,
+        "metadata": {**meta, "labels": {**meta["labels"], "status": "failed"}},
+        "data": {"release": base64.b64encode(base64.b64encode(packed)).decode()},
+    }
+
+
+def may_still_run(release: Release, now: datetime, seconds: float) -> str | None:
+    """
+    Why a helm process may still work on a pending release, or None. + seconds: a helm that waits
+    longer than that ends by itself.
+    """
+    if release.status not in STUCK or release.changed is None:
+        return None
+    left = release.changed + timedelta(seconds=seconds) - now
+    if left <= timedelta(0):
+        return None
+    return (
+        f"Helm release {release.namespace}/{release.name} revision {release.revision} is "
+        f"{release.status} since {release.changed:%H:%M:%S} UTC: a helm process may still work on "
+        f"it: run again in {left.seconds + 1} s"
+    )
+
+
+def _record(secret: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+        found = json.loads(gzip.decompress(packed))
+        found["info"]["status"]
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
+        raise _unreadable(secret, error) from error
+    return dict(found)
+
+
 def decode(secret: Mapping[str, Any]) -> Release:
     """Raises ValueError, in one line, for a record that cannot be read."""
-    name = secret["metadata"]["name"]
+    record = _record(secret)
     try:
-        record = json.loads(
-            gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"])))
-        )
         chart = record["chart"]
         metadata = chart["metadata"]
         return Release(
@@ -75,6 +138,7 @@ def decode(secret: Mapping[str, Any]) -> Release:
             namespace=record["namespace"],
             revision=int(record["version"]),
             status=record["info"]["status"],
+            changed=_moment(record["info"].get("last_deployed")),
             chart=metadata["name"],
             chart_version=metadata["version"],
             app_version=metadata.get("appVersion", ""),
@@ -83,12 +147,26 @@ def decode(secret: Mapping[str, Any]) -> Release:
                 {it["name"]: base64.b64decode(it["data"]) for it in chart.get("templates") or ()},
                 chart.get("values") or {},
             ),
+            manifest=str(record.get("manifest") or ""),
         )
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
-        raise ValueError(
-            f"Secret {name} is not a Helm release record ({type(error).__name__}): "
-            "look at it with helm history, and restore or delete it"
-        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(secret, error) from error
+
+
+def _unreadable(secret: Mapping[str, Any], error: Exception) -> ValueError:
+    return ValueError(
+        f"Secret {secret['metadata']['name']} is not a Helm release record "
+        f"({type(error).__name__}): look at it with helm history, and restore or delete it"
+    )
+
+
+def _moment(text: object) -> datetime | None:
+    """Helm writes nanoseconds, "2026-11-21T14:02:11.123456789Z"; the fraction is left out."""
+    match = re.match(r"([^.]+?)(\.\d+)?(Z|[-+]\d\d:\d\d)$", str(text or ""))
+    try:
+        return datetime.fromisoformat(match[1] + match[3]) if match else None
+    except ValueError:
+        return None
 
 
 def content(templates: Mapping[str, bytes], values: Mapping[str, Any]) -> str:
@@ -105,16 +183,10 @@ def content(templates: Mapping[str, bytes], values: Mapping[str, Any]) -> str:
 
 
 def stuck(release: Release) -> str | None:
-    """Why Helm would refuse to touch this release, or None."""
-    if release.status in PENDING:
-        return (
-            f"Helm release {release.namespace}/{release.name} revision {release.revision} is "
-            f"{release.status}: a helm process was killed or still runs; when none runs, go back "
-            f"with helm rollback {release.name} <good revision> -n {release.namespace}"
-        )
-    if release.status in ("uninstalling", "uninstalled"):
-        return (
-            f"Helm release {release.namespace}/{release.name} is {release.status}: "
-            "finish with helm uninstall, then install"
-        )
-    return None
+    """What a run that changes this release has to recover first, or None."""
+    if release.status not in STUCK:
+        return None
+    return (
+        f"Helm release {release.namespace}/{release.name} revision {release.revision} is "
+        f"{release.status}: its helm process was killed, and Helm refuses to touch it"
+    )

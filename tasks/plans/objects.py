@@ -100,6 +100,51 @@ def owned_fields(live: Mapping[str, Any], manager: str = MANAGER) -> Mapping[str
     return None
 
 
+def extracted(live: Mapping[str, Any], manager: str = MANAGER) -> dict[str, Any] | None:
+    """
+    What ``manager`` applied of an object, as the manifest that would apply it again, or None where
+    it never did.
+    """
+    owned = owned_fields(live, manager)
+    if owned is None:
+        return None
+    meta = live["metadata"]
+    said = _owned_part(live, owned) if owned else {}
+    place = {k: meta[k] for k in ("name", "namespace") if meta.get(k)}
+    return {
+        "apiVersion": live["apiVersion"],
+        "kind": live["kind"],
+        **said,
+        "metadata": {**said.get("metadata", {}), **place},
+    }
+
+
+def _owned_part(live: Any, owned: Mapping[str, Any]) -> Any:
+    if not owned:  # the server keeps it as a whole
+        return live
+    if isinstance(live, list):
+        return [
+            _owned_part(item, below) for item in live if (below := _entry(item, owned)) is not None
+        ]
+    found = {}
+    for key, below in owned.items():
+        name = key.removeprefix("f:")
+        if key.startswith("f:") and isinstance(live, Mapping) and name in live:
+            found[name] = _owned_part(live[name], below)
+    return found
+
+
+def _entry(item: Any, owned: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The part of a ``fieldsV1`` tree that is about this item of a list, or None."""
+    for key, below in owned.items():
+        mark, _, text = key.partition(":")
+        if mark == "k" and isinstance(item, Mapping) and holds(item, json.loads(text)):
+            return {k: v for k, v in below.items() if k != "."} or {}
+        if mark == "v" and item == json.loads(text):
+            return {}
+    return None
+
+
 def left_out(owned: Mapping[str, Any], wanted: Any, at: str = "") -> Iterator[str]:
     """
     Paths that we own in the cluster and no longer want, such as ".spec.listeners[name=https]".

@@ -5,11 +5,22 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from tasks.plans.helm import Release, content, decode, newest, stuck
+from tasks.plans.helm import (
+    Release,
+    content,
+    decode,
+    failed,
+    last_finished,
+    may_still_run,
+    newest,
+    stuck,
+)
 
 TEMPLATES = {"templates/deployment.yaml": b"kind: Deployment\n", "templates/NOTES.txt": b"hi"}
 DEFAULTS = {"deployment": {"replicas": 1}}
@@ -130,23 +141,84 @@ def test_content_knows_names_data_and_defaults() -> None:
 
 
 HELM = "Helm release envoy-gateway-system/eg"
+KILLED = "its helm process was killed, and Helm refuses to touch it"
 STUCK = [
     pytest.param("deployed", None, id="deployed"),
     pytest.param("failed", None, id="failed, which Helm upgrades"),
     pytest.param(
-        "pending-upgrade",
-        f"{HELM} revision 3 is pending-upgrade: a helm process was killed or still runs; when none "
-        "runs, go back with helm rollback eg <good revision> -n envoy-gateway-system",
-        id="pending",
+        "pending-upgrade", f"{HELM} revision 3 is pending-upgrade: {KILLED}", id="pending"
     ),
-    pytest.param(
-        "uninstalling",
-        f"{HELM} is uninstalling: finish with helm uninstall, then install",
-        id="uninstalling",
-    ),
+    pytest.param("uninstalling", f"{HELM} revision 3 is uninstalling: {KILLED}", id="uninstalling"),
 ]
 
 
 @pytest.mark.parametrize(("status", "why"), STUCK)
 def test_stuck(status: str, why: str | None) -> None:
-    assert stuck(Release(**{**vars(RELEASE), "status": status})) == why
+    assert stuck(replace(RELEASE, status=status)) == why
+
+
+def test_a_killed_release_is_marked_as_helm_marks_it_on_sigterm() -> None:
+    pending = secret({**RECORD, "info": {"status": "pending-upgrade"}})
+    pending["metadata"]["labels"]["status"] = "pending-upgrade"
+    pending["metadata"]["resourceVersion"] = "77"
+    mended = failed(pending)
+    assert decode(mended) == replace(RELEASE, status="failed")
+    assert mended["metadata"] == {
+        **pending["metadata"],
+        "labels": {**pending["metadata"]["labels"], "status": "failed"},
+    }
+    assert failed(pending) == mended
+
+
+def test_an_unreadable_record_cannot_be_marked() -> None:
+    with pytest.raises(ValueError, match=r"Secret sh.helm.release.v1.eg.v3 is not a Helm release"):
+        failed({**secret(RECORD), "data": {}})
+
+
+def records(*statuses: str) -> list[dict[str, Any]]:
+    return [
+        {"metadata": {"name": f"v{it}", "labels": {"version": str(it), "status": status}}}
+        for it, status in enumerate(statuses, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "good"),
+    [
+        pytest.param((), None, id="never installed"),
+        pytest.param(("deployed",), "v1", id="installed"),
+        pytest.param(("superseded", "failed", "deployed"), "v3", id="upgraded at the second try"),
+        pytest.param(("deployed", "failed", "pending-upgrade"), "v1", id="never the one before"),
+        pytest.param(("superseded", "superseded", "failed"), "v2", id="its record is lost"),
+        pytest.param(("pending-install",), None, id="never finished"),
+        pytest.param(("superseded",) * 9 + ("deployed", "failed"), "v10", id="as numbers"),
+    ],
+)
+def test_the_last_revision_that_helm_finished(statuses: tuple[str, ...], good: str | None) -> None:
+    assert last_finished(records(*statuses)) == good
+
+
+NOW = datetime(2026, 11, 21, 14, 5, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "changed", "why"),
+    [
+        pytest.param(
+            "pending-upgrade",
+            "2026-11-21T14:04:20.123456789Z",
+            f"{HELM} revision 3 is pending-upgrade since 14:04:20 UTC: a helm process may still "
+            "work on it: run again in 261 s",
+            id="young",
+        ),
+        pytest.param("pending-upgrade", "2026-11-21T13:59:00Z", None, id="older than helm waits"),
+        pytest.param("pending-upgrade", "2026-11-21T15:04:20+01:00", "", id="other zone"),
+        pytest.param("failed", "2026-11-21T14:04:20Z", None, id="failed"),
+        pytest.param("pending-upgrade", None, None, id="no time"),
+        pytest.param("pending-upgrade", "soon", None, id="no time at all"),
+    ],
+)
+def test_a_helm_that_may_still_run(status: str, changed: str | None, why: str | None) -> None:
+    info = {"status": status, "last_deployed": changed}
+    said = may_still_run(decode(secret({**RECORD, "info": info})), NOW, 300)
+    assert said == why or (why == "" and said is not None)

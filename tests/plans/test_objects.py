@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.plans.objects import diff, holds, is_applied, left_out
+from tasks.plans.objects import diff, extracted, holds, is_applied, left_out
 
 HTTP = {"name": "http", "port": 80, "protocol": "HTTP"}
 HTTPS = {
@@ -298,3 +298,24 @@ def test_no_value_of_a_secret_is_ever_shown(
     live = secret(before, old_field, **last)
     for lines in (diff(live, secret(after, new_field)), diff(None, secret(after, new_field))):
         assert "s3cr3t" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "live"),
+    [
+        pytest.param(GATEWAY, LIVE_GATEWAY, id="items by key"),
+        pytest.param(ROUTE, LIVE_ROUTE, id="a whole list"),
+        pytest.param(SERVICE, LIVE_SERVICE, id="with defaults"),
+    ],
+)
+def test_what_was_applied_can_be_had_back(wanted: dict[str, Any], live: dict[str, Any]) -> None:
+    """Applied again, it changes nothing, and it holds nothing of anybody else."""
+    again = extracted(live)
+    assert again is not None
+    assert is_applied(again, live)
+    assert holds(again, wanted)
+    assert "managedFields" not in again["metadata"]
+
+
+def test_nothing_of_ours_is_nothing_to_have_back() -> None:
+    assert extracted(stored(GATEWAY, GATEWAY_FIELDS, manager="other")) is None

@@ -1,0 +1,69 @@
+"""Which process this is, so that another one can tell whether it still lives."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from tasks.plans.lease import Holder
+
+
+def myself(run: str) -> Holder:
+    """This process as the holder of a Lease. ``run``: the run's id."""
+    machine, boot, processes = _machine()
+    return Holder(
+        run=run,
+        who=f"{_user()}@{socket.gethostname()}",
+        machine=machine,
+        boot=boot,
+        processes=processes,
+        pid=os.getpid(),
+        begun=_begun(os.getpid()) or 0,
+    )
+
+
+def is_dead(holder: Holder) -> bool:
+    """
+    Whether ``holder`` was a process of this machine and is no more. False for a process of another
+    machine or container, which cannot be seen from here.
+    """
+    machine, boot, processes = _machine()
+    if not holder.machine or holder.machine != machine:
+        return False
+    if holder.boot != boot:
+        return True
+    return holder.processes == processes and _begun(holder.pid) != holder.begun
+
+
+@cache
+def _machine() -> tuple[str, str, str]:
+    """Name and machine-id, the boot's identity, and that of the namespace of process numbers."""
+    identity, boot, processes = "", "", ""
+    with suppress(OSError):
+        identity = Path("/etc/machine-id").read_text().strip()
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with suppress(OSError):
+        processes = str(Path("/proc/self/ns/pid").readlink())
+    return f"{socket.gethostname()}/{identity}", boot, processes
+
+
+def _begun(pid: int) -> int | None:
+    """When it began, in clock ticks since the boot, or None where it is no more (proc(5))."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+@cache
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry
+        return str(os.getuid())

@@ -1,0 +1,173 @@
+"""
+Who changes a cluster now, and what its last good state was: both are on one Lease in the namespace
+of the controller, so that a run in a fresh container on another machine knows them too.
+
+The fields are those of the Kubernetes API reference, coordination.k8s.io/v1 Lease; what they cannot
+hold is in annotations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+NAME = "envoyfleet"
+HOLDER = "envoyfleet.dev/holder"
+STEP = "envoyfleet.dev/step"
+STATE = "envoyfleet.dev/state"
+LAST_GOOD = "envoyfleet.dev/last-good"
+VALUES = "envoyfleet.dev/values"
+
+#: "changing" while a run works on the cluster, and for good where it was broken off.
+State = Literal["changing", "good", "rolled back", "failed"]
+
+
+@dataclass(frozen=True)
+class Holder:
+    """
+    The process that works on a cluster.
+
+    + run: such as "20261121T140211Z-upgrade"; + who: such as "anna@jump-1"
+    + machine, boot, processes: name of the machine, identity of its boot, of its process namespace
+    + pid, begun: of the process, ``begun`` in the clock ticks of /proc/<pid>/stat
+    """
+
+    run: str
+    who: str
+    machine: str
+    boot: str
+    processes: str
+    pid: int
+    begun: int
+
+
+@dataclass(frozen=True)
+class LastGood:
+    """
+    The state to go back to.
+
+    + revision: of Helm; + version: of Envoy Gateway, such as "1.8.3"
+    + backup: path of the archive on the machine that made it, None without one; + run: that
+      recorded it
+    """
+
+    revision: int
+    version: str
+    backup: str | None
+    run: str
+
+
+def holder(lease: Mapping[str, Any] | None) -> Holder | None:
+    """Who holds a Lease, or None where nobody does, or nobody that is known."""
+    if lease is None or not (lease.get("spec") or {}).get("holderIdentity"):
+        return None
+    try:
+        return Holder(**json.loads(_notes(lease)[HOLDER]))
+    except (KeyError, TypeError, ValueError):
+        unknown = str(lease["spec"]["holderIdentity"])
+        return Holder(unknown, "somebody", "", "", "", 0, 0)
+
+
+def last_good(lease: Mapping[str, Any] | None) -> LastGood | None:
+    """What the Lease remembers, or None where it remembers nothing that can be read."""
+    try:
+        return LastGood(**json.loads(_notes(lease or {})[LAST_GOOD]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def state(lease: Mapping[str, Any] | None) -> str | None:
+    """A ``State``, or None for a cluster that envoyfleet never changed."""
+    return _notes(lease or {}).get(STATE)
+
+
+def applied_values(lease: Mapping[str, Any] | None) -> str | None:
+    """The digest of the Helm values that envoyfleet itself applied last, or None."""
+    return _notes(lease or {}).get(VALUES)
+
+
+def refusal(lease: Mapping[str, Any] | None, me: Holder, now: datetime, dead: bool) -> str | None:
+    """
+    Why ``me`` may not take this Lease, in a line, or None: it is free, my own, has run out, or its
+    holder is known to be dead.
+
+    + dead: whether the holder was a process of this machine that is no more
+    """
+    found = holder(lease)
+    if lease is None or found is None or found == me or dead or _ran_out(lease, now):
+        return None
+    notes, spec = _notes(lease), lease["spec"]
+    return (
+        f"run {found.run} of {found.who} works on this cluster since {_when(spec['acquireTime'])} "
+        f"({notes.get(STEP) or 'step not known'}): wait for its end, or until its Lease "
+        f"{lease['metadata']['namespace']}/{NAME} runs out "
+        f"{spec.get('leaseDurationSeconds', 0)} s after it died"
+    )
+
+
+def held(
+    lease: Mapping[str, Any] | None, me: Holder, now: datetime, seconds: int, namespace: str
+) -> dict[str, Any]:
+    """The Lease as ``me`` holds it from now on; everything it remembers stays."""
+    before = dict(lease or _new(namespace))
+    spec = dict(before.get("spec") or {})
+    if holder(lease) != me:
+        spec["acquireTime"] = stamp(now)
+        spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + (lease is not None)
+    spec |= {
+        "holderIdentity": f"{me.run} {me.who}",
+        "leaseDurationSeconds": seconds,
+        "renewTime": stamp(now),
+    }
+    mine = {HOLDER: json.dumps(asdict(me), separators=(",", ":"))}
+    return noted({**before, "spec": spec}, mine)
+
+
+def released(lease: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The Lease that nobody holds; what it remembers stays."""
+    spec = {**lease["spec"], "holderIdentity": "", "renewTime": stamp(now)}
+    return noted({**lease, "spec": spec}, {HOLDER: "", STEP: ""})
+
+
+def noted(lease: Mapping[str, Any], notes: Mapping[str, str]) -> dict[str, Any]:
+    """The Lease with these annotations added; an empty text takes one away."""
+    kept = {key: value for key, value in {**_notes(lease), **notes}.items() if value}
+    return {**lease, "metadata": {**lease["metadata"], "annotations": kept}}
+
+
+def remembered(good: LastGood) -> dict[str, str]:
+    """The annotation for ``noted`` that ``last_good`` reads again."""
+    return {LAST_GOOD: json.dumps(asdict(good), separators=(",", ":"))}
+
+
+def stamp(moment: datetime) -> str:
+    """A MicroTime of the API: "2026-11-21T14:02:11.000000Z"."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _new(namespace: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": NAME, "namespace": namespace},
+    }
+
+
+def _notes(lease: Mapping[str, Any]) -> dict[str, str]:
+    return dict((lease.get("metadata") or {}).get("annotations") or {})
+
+
+def _ran_out(lease: Mapping[str, Any], now: datetime) -> bool:
+    spec = lease["spec"]
+    try:
+        renewed = datetime.fromisoformat(spec["renewTime"])
+    except (KeyError, TypeError, ValueError):
+        return True
+    return now > renewed + timedelta(seconds=int(spec.get("leaseDurationSeconds") or 0))
+
+
+def _when(text: str) -> str:
+    return text.partition(".")[0].replace("T", " ") + " UTC"

@@ -1,0 +1,43 @@
+"""Whether the process that holds a Lease still lives."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from tasks.fleet.process import is_dead, myself
+from tasks.plans.lease import Holder
+
+
+def test_this_process_lives() -> None:
+    me = myself("run")
+    assert me.begun > 0
+    assert not is_dead(me)
+
+
+def test_one_that_ended_is_dead() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert is_dead(replace(myself("run"), pid=ended.pid))
+
+
+def test_its_number_may_be_another_process_by_now() -> None:
+    assert is_dead(replace(myself("run"), begun=1))
+
+
+def test_a_restart_of_the_machine_ends_all() -> None:
+    assert is_dead(replace(myself("run"), boot="before"))
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        pytest.param(replace(myself("run"), machine="jump-2/x", pid=1, begun=1), id="elsewhere"),
+        pytest.param(replace(myself("run"), processes="pid:[1]", begun=1), id="other container"),
+        pytest.param(Holder("run", "somebody", "", "", "", 0, 0), id="unknown"),
+    ],
+)
+def test_what_cannot_be_seen_from_here_is_not_dead(holder: Holder) -> None:
+    assert not is_dead(holder)

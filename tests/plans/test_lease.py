@@ -1,0 +1,116 @@
+"""Who may take a cluster's Lease, and what it remembers of the last good state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tasks.plans.lease import (
+    LAST_GOOD,
+    STATE,
+    STEP,
+    VALUES,
+    Holder,
+    LastGood,
+    applied_values,
+    held,
+    holder,
+    last_good,
+    noted,
+    refusal,
+    released,
+    remembered,
+    state,
+)
+
+NOW = datetime(2026, 11, 21, 14, 2, 11, tzinfo=UTC)
+ME = Holder("20261121T140200Z-upgrade", "anna@jump-1", "jump-1/m", "b1", "pid:[1]", 77, 1234)
+OTHER = replace(ME, run="20261121T135900Z-upgrade", who="ben@jump-2", machine="jump-2/m", pid=5)
+GOOD = LastGood(1, "1.8.3", "backups/weu-1/20261121T140211Z.tar.age", ME.run)
+
+
+def of(who: Holder, at: datetime = NOW) -> dict[str, Any]:
+    lease = held(None, who, at, 30, "envoy-gateway-system")
+    return noted(lease, {STEP: "Ring 0 | Upgrade | CRDs"})
+
+
+def test_a_new_lease() -> None:
+    assert held(None, ME, NOW, 30, "eg") == {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": "envoyfleet",
+            "namespace": "eg",
+            "annotations": {
+                "envoyfleet.dev/holder": '{"run":"20261121T140200Z-upgrade","who":"anna@jump-1",'
+                '"machine":"jump-1/m","boot":"b1","processes":"pid:[1]","pid":77,"begun":1234}'
+            },
+        },
+        "spec": {
+            "holderIdentity": "20261121T140200Z-upgrade anna@jump-1",
+            "leaseDurationSeconds": 30,
+            "acquireTime": "2026-11-21T14:02:11.000000Z",
+            "renewTime": "2026-11-21T14:02:11.000000Z",
+            "leaseTransitions": 0,
+        },
+    }
+
+
+def test_renewing_keeps_since_when() -> None:
+    later = held(of(ME), ME, NOW + timedelta(seconds=10), 30, "eg")["spec"]
+    assert later["acquireTime"] == "2026-11-21T14:02:11.000000Z"
+    assert later["renewTime"] == "2026-11-21T14:02:21.000000Z"
+    assert later["leaseTransitions"] == 0
+
+
+def test_taking_over_counts() -> None:
+    taken = held(of(OTHER), ME, NOW, 30, "eg")
+    assert holder(taken) == ME
+    assert taken["spec"]["leaseTransitions"] == 1
+
+
+FREE = [
+    pytest.param(None, False, id="there is none"),
+    pytest.param(of(ME), False, id="mine"),
+    pytest.param(released(of(OTHER), NOW), False, id="released"),
+    pytest.param(of(OTHER, NOW - timedelta(seconds=31)), False, id="ran out"),
+    pytest.param(of(OTHER), True, id="its holder is dead"),
+    pytest.param({"metadata": {}, "spec": {"holderIdentity": "x"}}, False, id="without a time"),
+]
+
+
+@pytest.mark.parametrize(("lease", "dead"), FREE)
+def test_free(lease: dict[str, Any] | None, dead: bool) -> None:
+    assert refusal(lease, ME, NOW, dead) is None
+
+
+def test_held_by_somebody_else() -> None:
+    assert refusal(of(OTHER, NOW - timedelta(seconds=29)), ME, NOW, dead=False) == (
+        "run 20261121T135900Z-upgrade of ben@jump-2 works on this cluster since "
+        "2026-11-21 14:01:42 UTC (Ring 0 | Upgrade | CRDs): wait for its end, or until its Lease "
+        "envoy-gateway-system/envoyfleet runs out 30 s after it died"
+    )
+
+
+def test_held_by_something_else() -> None:
+    lease = of(OTHER)
+    lease["metadata"]["annotations"] = {}
+    assert holder(lease) == Holder(
+        "20261121T135900Z-upgrade ben@jump-2", "somebody", "", "", "", 0, 0
+    )
+
+
+def test_what_is_remembered_outlives_the_holder() -> None:
+    lease = noted(of(ME), {**remembered(GOOD), STATE: "good", VALUES: "abc"})
+    lease = held(released(lease, NOW), OTHER, NOW, 30, "eg")
+    assert (last_good(lease), state(lease), applied_values(lease)) == (GOOD, "good", "abc")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"revision": 1}', '{"x": 2}'])
+def test_what_cannot_be_read_is_not_remembered(text: str) -> None:
+    assert last_good(noted(of(ME), {LAST_GOOD: text})) is None
+    assert last_good(None) is None
+    assert state(None) is None
