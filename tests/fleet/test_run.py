@@ -379,6 +379,7 @@ def test_a_run_leaves_its_report(
     assert sorted(it.name for it in left.iterdir()) == [
         "journal.jsonl",
         "junit.xml",
+        "plan.json",
         "report.html",
         "report.json",
         "report.md",
