@@ -11,12 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pyinfra.api.exceptions import DeployError
 
-if TYPE_CHECKING:
-    from tasks.fleet.inventory import Cluster
+from tasks.fleet.inventory import Cluster, together
 
 HEADER = b"age-encryption.org/v1\n"
 
@@ -46,10 +44,7 @@ def problems(clusters: Mapping[str, Cluster]) -> list[str]:
             if not is_recipient(recipient):
                 reason = f"backup.recipients: {recipient!r} is not an age public key: copy it again"
                 reasons.setdefault(reason, []).append(name)
-    return [
-        f"{names[0]}{f' (and {len(names) - 1} more)' if len(names) > 1 else ''}: {reason}"
-        for reason, names in reasons.items()
-    ]
+    return together(reasons)
 
 
 def is_recipient(text: str) -> bool:

@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from datetime import date
-from typing import Annotated, Any, Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from tasks.plans import windows
 from tasks.plans.budget import parse_budget
+from tasks.plans.rings import seconds
 
 #: Keys that are pyinfra's or another connector's own, not the fleet's.
 FOREIGN_PREFIXES = ("ssh_", "aks_", "_")
@@ -138,6 +147,13 @@ class Window(Strict):
     days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = []
     zone: Text = "UTC"
 
+    @model_validator(mode="after")
+    def _is_readable(self) -> Self:
+        problem = windows.unreadable(self)
+        if problem:
+            raise ValueError(problem)
+        return self
+
 
 class Hold(Strict):
     """A cluster that no roll-out touches. + until: the last day, such as "2027-01-31"."""
@@ -259,6 +275,13 @@ class Cluster(Strict):
             parse_budget(value)
         return value
 
+    @field_validator("bake")
+    @classmethod
+    def _is_a_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            seconds(value)
+        return value
+
     @field_validator("routes")
     @classmethod
     def _known_gateways(cls, routes: list[Route], info: Any) -> list[Route]:
@@ -309,6 +332,14 @@ def problems(name: str, data: Mapping[str, Any]) -> list[str]:
     return []
 
 
+def past(name: str, cluster: Cluster, now: datetime) -> list[str]:
+    """A line where the window of a cluster is over for good."""
+    window = cluster.window
+    if window is None or not windows.past(window, now):
+        return []
+    return [f"{name}: window: it closed at {window.closes} {window.zone}: set one to come"]
+
+
 def parsed(data: Mapping[str, Any]) -> Cluster:
     """
     Raises pydantic's ValidationError; ``problems`` has said so before any cluster was connected to.
@@ -329,6 +360,16 @@ def duplicates(clusters: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
             found.append(f"{name}: the same context as {seen[key]} ({key[0]}): remove one of them")
         seen.setdefault(key, name)
     return found
+
+
+def together(reasons: Mapping[str, list[str]]) -> list[str]:
+    """
+    One line a reason, however many clusters have it: "weu-1 (and 59 more): backup has no ...".
+    """
+    return [
+        f"{names[0]}{f' (and {len(names) - 1} more)' if len(names) > 1 else ''}: {reason}"
+        for reason, names in reasons.items()
+    ]
 
 
 def _line(error: Any) -> str:
