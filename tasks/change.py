@@ -73,7 +73,7 @@ def begin(data: Cluster, going_back: bool = False) -> bool:
     fleet_run.current().changed.add(host.name)
     _renew(change)
     before = lease.last_good(change.lease)
-    broken_off = lease.state(change.lease) == "changing"
+    broken_off = lease.state(change.lease) in ("changing", "failed")
     made = backup.made(data)
     archive = None if made is None else str(made)
     keep = going_back or (broken_off and before is not None)

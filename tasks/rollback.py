@@ -13,7 +13,7 @@ from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.fleet import run as fleet_run
 from tasks.fleet.attempt import attempt, settle
 from tasks.fleet.guard import Steps, fact, fleet_operation
-from tasks.fleet.inventory import Cluster
+from tasks.fleet.inventory import Cluster, Images
 from tasks.operations import helm
 from tasks.operations.kube import apply_steps, deleted_steps, narrated, show, wait_until
 from tasks.plans import helm as releases
@@ -26,8 +26,10 @@ def on_demand() -> None:
     data = fleet_run.cluster()
     with attempt("Roll back") as it:
         fit(name="Preflight", data=data)
+        gateways.watched(name="Watch traffic", data=data)
         steps(data)
     with it.always():
+        gateways.judged(name="Traffic meanwhile", data=data)
         change.ended(name="Lease", data=data)
     settle(it)
 
@@ -105,6 +107,7 @@ def proven(data: Cluster) -> Steps:
     if good is None or not state.is_executing:
         return
     old = at(data, good)
+    yield from gateways.repaired._inner(data=old)
     yield from gateways.serving._inner(data=old)
     if change.begun():
         fleet_run.current().rolled_back[host.name] = (
@@ -126,34 +129,50 @@ def target(data: Cluster) -> LastGood | None:
 
 
 def at(data: Cluster, good: LastGood) -> Cluster:
-    """The inventory of this cluster as it is at another version."""
-    return data.model_copy(update={"envoy_gateway_version": good.version})
+    """
+    The inventory of this cluster as it is at another revision: with the version and the images of
+    that one, which the inventory may not name any more.
+    """
+    images = _revision(data, good.revision).images
+    return data.model_copy(
+        update={
+            "envoy_gateway_version": good.version,
+            "images": Images(
+                envoy_gateway=images.get("envoyGateway"),
+                envoy=images.get("envoyProxy"),
+                ratelimit=images.get("ratelimit"),
+            ),
+            "image_registry": images.get("registry"),
+        }
+    )
 
 
-def _record(data: Cluster, revision: int) -> str:
-    return f"sh.helm.release.v1.{data.release}.v{revision}"
+#: By cluster and revision. A revision that Helm finished does not change but for its status.
+_kept: dict[tuple[str, int], releases.Release] = {}
+
+
+def _revision(data: Cluster, revision: int) -> releases.Release:
+    if (host.name, revision) not in _kept:
+        record = f"sh.helm.release.v1.{data.release}.v{revision}"
+        found = fact(HelmRelease, record=record, namespace=data.namespace)
+        if found is None:
+            raise OperationError(
+                f"revision {revision} of Helm release {data.namespace}/{data.release} is gone "
+                f"({_revisions(data)}): install what was there with deploys/install.py"
+            )
+        _kept[host.name, revision] = found
+    return _kept[host.name, revision]
 
 
 def _of_revision(data: Cluster, revision: int) -> LastGood:
-    release = fact(HelmRelease, record=_record(data, revision), namespace=data.namespace)
-    if release is None:
-        raise OperationError(
-            f"Helm release {data.namespace}/{data.release} has no revision {revision}: "
-            f"{_revisions(data)}"
-        )
-    return LastGood(revision, release.version, None, fleet_run.current().id)
+    return LastGood(revision, _revision(data, revision).version, None, fleet_run.current().id)
 
 
 def _is_there(data: Cluster, now: releases.Release, good: LastGood) -> bool:
     """Whether the newest revision is the good one, or a copy of it that Helm's rollback made."""
     if now.revision == good.revision:
         return now.status == "deployed"
-    record = fact(HelmRelease, record=_record(data, good.revision), namespace=data.namespace)
-    if record is None:
-        raise OperationError(
-            f"revision {good.revision} of Helm release {data.namespace}/{data.release} is gone "
-            f"({_revisions(data)}): install {good.version} with deploys/install.py"
-        )
+    record = _revision(data, good.revision)
     return now.holds(record.chart_version, record.content, record.values)
 
 

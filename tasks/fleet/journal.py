@@ -10,9 +10,11 @@ import json
 import os
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 START = "0" * 64
+#: How the fault of a line ends that was being written when the machine stopped.
+CUT = "is cut off"
 
 
 class Journal:
@@ -21,9 +23,25 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
+        """A new one. Raises FileExistsError where the folder exists."""
         folder.mkdir(parents=True, mode=0o700)
+        self._open(folder, os.O_CREAT | os.O_EXCL)
+
+    @classmethod
+    def going_on(cls, folder: Path) -> Self:
+        """The journal of a run that was broken off; a last line that was cut off goes."""
+        it = cls.__new__(cls)
+        it._open(folder, 0)
+        whole = it.path.read_bytes()
+        lines = whole[: whole.rfind(b"\n") + 1].splitlines(keepends=True)
+        if len(b"".join(lines)) < len(whole):
+            os.truncate(it.path, len(b"".join(lines)))
+        it._before = sha256(lines[-1]).hexdigest() if lines else START
+        return it
+
+    def _open(self, folder: Path, flags: int) -> None:
         self.path = folder / "journal.jsonl"
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
+        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | flags, 0o600)
         self._before = START
 
     def write(self, event: str, at: str, **details: Any) -> None:
@@ -45,13 +63,15 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     """
     entries: list[dict[str, Any]] = []
     before = START
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line) if line.endswith(b"\n") else None
         except ValueError:
             entry = None
+        cut = not line.endswith(b"\n")
         if not isinstance(entry, dict):
-            return entries, f"line {number} is cut off"
+            return entries, f"line {number} {CUT if cut else 'is no entry'}"
         if entry.get("before") != before:
             return (
                 entries,

@@ -39,6 +39,15 @@ def is_dead(holder: Holder) -> bool:
     return holder.processes == processes and _begun(holder.pid) != holder.begun
 
 
+def is_alive(holder: Holder) -> bool:
+    """
+    Whether ``holder`` is a process of this machine that still runs. False for one that cannot be
+    seen from here.
+    """
+    here = _machine() == (holder.machine, holder.boot, holder.processes)
+    return here and not is_dead(holder) and holder.pid != os.getpid()
+
+
 @cache
 def _machine() -> tuple[str, str, str]:
     """Name and machine-id, the boot's identity, and that of the namespace of process numbers."""

@@ -33,6 +33,8 @@ class Release:
     + chart_version, app_version: such as "1.9.1" and "v1.9.1"
     + values: those given by the user, never the chart's own defaults
     + changed: when Helm began with this revision
+    + images: those that the release itself names, such as {"envoyGateway":
+      "docker.io/envoyproxy/gateway:v1.9.1", "registry": "weu.azurecr.io"}
     + content: digest of the chart's templates and default values, see ``content``
     + manifest: what it installed, as YAML; without hooks and CRDs
     """
@@ -48,6 +50,7 @@ class Release:
     content: str
     manifest: str = field(default="", repr=False, compare=False)
     changed: datetime | None = field(default=None, compare=False)
+    images: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def version(self) -> str:
@@ -138,6 +141,7 @@ def decode(secret: Mapping[str, Any]) -> Release:
             namespace=record["namespace"],
             revision=int(record["version"]),
             status=record["info"]["status"],
+            images=_images(record.get("config") or {}, chart.get("values") or {}),
             changed=_moment(record["info"].get("last_deployed")),
             chart=metadata["name"],
             chart_version=metadata["version"],
@@ -158,6 +162,19 @@ def _unreadable(secret: Mapping[str, Any], error: Exception) -> ValueError:
         f"Secret {secret['metadata']['name']} is not a Helm release record "
         f"({type(error).__name__}): look at it with helm history, and restore or delete it"
     )
+
+
+def _images(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, str]:
+    """global.images and global.imageRegistry of the values, the user's before the chart's."""
+    found: dict[str, str] = {}
+    for values in (defaults, given):
+        about = values.get("global") or {}
+        for name, entry in (about.get("images") or {}).items():
+            if isinstance(entry, Mapping) and entry.get("image"):
+                found[name] = str(entry["image"])
+        if about.get("imageRegistry"):
+            found["registry"] = str(about["imageRegistry"])
+    return found
 
 
 def _moment(text: object) -> datetime | None:

@@ -47,6 +47,22 @@ def test_belongs_to_its_run_and_user(path: Path) -> None:
         Journal(path.parent)
 
 
+def test_goes_on_after_what_was_written(path: Path) -> None:
+    Journal.going_on(path.parent).write("step ended", AT, step="CRDs")
+    entries, problem = read(path)
+    assert (problem, [it["event"] for it in entries][3:]) == (None, ["step", "step ended"])
+
+
+def test_goes_on_without_the_line_that_was_cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+    Journal.going_on(path.parent).write("step", AT, step="Gateways")
+    entries, problem = read(path)
+    assert (problem, [it.get("step") for it in entries]) == (
+        None,
+        [None, "CRDs", "Controller", "Gateways"],
+    )
+
+
 def test_an_empty_journal(tmp_path: Path) -> None:
     assert read(altered(tmp_path / "journal.jsonl", [])) == ([], None)
 
@@ -75,8 +91,8 @@ FAULTS = [
         f"line 2 {ALTERED.format(before=1)}",
         id="two lines swapped",
     ),
-    pytest.param(lambda it: [*it, b"[]\n"], 4, "line 5 is cut off", id="a line that is no entry"),
-    pytest.param(lambda it: [b"\xff\n", *it], 0, "line 1 is cut off", id="bytes that are no text"),
+    pytest.param(lambda it: [*it, b"[]\n"], 4, "line 5 is no entry", id="a line that is no entry"),
+    pytest.param(lambda it: [b"\xff\n", *it], 0, "line 1 is no entry", id="bytes that are no text"),
 ]
 
 
