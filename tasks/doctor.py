@@ -12,12 +12,12 @@ from typing import Any
 
 from pyinfra import host
 
+from tasks import preflight
 from tasks.checks.readiness import Readiness, readiness_findings
 from tasks.connectors import kubeconfig
-from tasks.facts.permissions import MayDo
 from tasks.fleet import audits, charts
 from tasks.fleet import run as fleet_run
-from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
+from tasks.fleet.guard import Steps, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
 from tasks.operations import helm
@@ -41,7 +41,7 @@ def of_the_fleet() -> None:
 
 @fleet_operation()
 def look(data: Cluster) -> Steps:
-    """One row. Reads only: one request a right."""
+    """One row. Reads only: one request for an administrator, see ``preflight.denied``."""
     yield from ()
     pinned, lock_problem = None, None
     name = data.chart.rstrip("/").rpartition("/")[2]
@@ -51,7 +51,7 @@ def look(data: Cluster) -> Steps:
         lock_problem = str(error)
     how, plugin = sign_in(host.data.get("kube_context"), host.data.get("kube_config"))
     rights = permissions.needed(data.namespace)
-    denied = [it.text for it in rights if not fact(MayDo, right=it)]
+    denied = [it.text for it in preflight.denied(rights, data.namespace)]
     seen = Readiness(
         helm=helm.version(data.helm),
         helm_binary=data.helm,

@@ -11,7 +11,7 @@ from pyinfra.api import FactBase
 from tasks.connectors.command import APPLY, KubeCommand
 from tasks.facts.helm import HelmRelease
 from tasks.facts.kube import KubeApplyPlan, KubeObject, KubeObjects, Manifest, apply_command
-from tasks.facts.permissions import MayDo
+from tasks.facts.permissions import MayDo, Rules
 from tasks.plans.permissions import Right
 
 SECRET = {
@@ -67,6 +67,15 @@ def test_a_right_is_asked_for() -> None:
     assert MayDo().process(['{"status": {"allowed": true}}']) is True
 
 
+def test_rules_are_asked_for() -> None:
+    command = Rules().command("eg")
+    assert str(command) == "kube POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+    assert command.call.body["spec"] == {"namespace": "eg"}
+    rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}
+    assert Rules().process([json.dumps({"status": {"resourceRules": [rule]}})]) == [rule]
+    assert Rules().process(['{"status": {"incomplete": true}}']) == []
+
+
 @pytest.mark.parametrize(
     ("fact", "nothing"),
     [
@@ -75,6 +84,7 @@ def test_a_right_is_asked_for() -> None:
         pytest.param(KubeApplyPlan, None, id="dry run"),
         pytest.param(HelmRelease, None, id="release"),
         pytest.param(MayDo, False, id="right"),
+        pytest.param(Rules, [], id="rules"),
     ],
 )
 def test_what_no_output_means(fact: type[FactBase[Any]], nothing: Any) -> None:

@@ -1,17 +1,31 @@
-"""Which rights a run needs on a cluster, so that a missing one is known before the first write."""
+"""
+Which rights a run needs on a cluster, so that a missing one is known before the first write.
+
+``SelfSubjectRulesReview`` tells many in one request, but an authorizer outside of the cluster, such
+as Azure RBAC, may leave its own out; what the rules do not show is asked for one by one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from tasks.plans.kinds import ENVOY_GATEWAY, EXPERIMENTAL, GATEWAY_API, KINDS
+
+#: No namespace has this name, so rules asked for in it are those of the whole cluster.
+NOWHERE = "envoyfleet-no-such-namespace"
+_CRDS = "customresourcedefinitions"
+_EXTENSIONS = "apiextensions.k8s.io"
+_WRITE = ("get", "create", "patch")
 
 
 @dataclass(frozen=True)
 class Right:
     """
-    + resource: "gateways.gateway.networking.k8s.io", a core one without its dot; + namespace: None
-      is everywhere.
+    + resource: "gateways.gateway.networking.k8s.io", a core one without its dot, a subresource
+      before it: "customresourcedefinitions/status.apiextensions.k8s.io"
+    + namespace: None is everywhere
     """
 
     verb: str
@@ -24,34 +38,163 @@ class Right:
         return f"{self.verb} {self.resource}" + (f" in {self.namespace}" if self.namespace else "")
 
 
-def needed(namespace: str) -> list[Right]:
+#: A right that stands for all others, asked for first where rules are incomplete.
+ALL = Right("*", "*.*")
+#: Cluster-wide rights of a run: resources by verbs.
+_EVERYWHERE: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("get", "list", "create", "patch"), (f"{_CRDS}.{_EXTENSIONS}",)),
+    (("patch",), (f"{_CRDS}/status.{_EXTENSIONS}",)),
+    (("create", "patch"), ("namespaces",)),
+    (
+        (*_WRITE, "delete"),  # hooks of the chart are deleted and made anew
+        (
+            "clusterroles.rbac.authorization.k8s.io",
+            "clusterrolebindings.rbac.authorization.k8s.io",
+            "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        ),
+    ),
+    (
+        _WRITE,
+        (
+            "validatingadmissionpolicies.admissionregistration.k8s.io",
+            "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+        ),
+    ),
+    (("list",), ("deployments.apps", "daemonsets.apps")),
+)
+#: Rights in the controller's namespace.
+_INSIDE: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("get", "list", "create", "update", "patch", "delete"), ("secrets",)),
+    (("get", "create", "update", "patch"), ("leases.coordination.k8s.io",)),
+    (("list",), ("pods", "configmaps")),
+    (
+        (*_WRITE, "delete"),
+        (
+            "jobs.batch",
+            "serviceaccounts",
+            "roles.rbac.authorization.k8s.io",
+            "rolebindings.rbac.authorization.k8s.io",
+        ),
+    ),
+    (_WRITE, ("deployments.apps", "services", "configmaps")),
+    (("create", "patch", "delete"), ("poddisruptionbudgets.policy",)),
+)
+
+
+def needed(
+    namespace: str,
+    written: Iterable[str] = (),
+    proxies: Iterable[str] = (),
+    referred: Iterable[str] = (),
+    moving: Iterable[str] = (),
+) -> list[Right]:
     """
-    What install and upgrade do themselves, and what the chart's objects need; ``namespace`` is the
-    controller's.
+    What install and upgrade do: CRDs, the chart's objects, Lease, backup, Gateways.
+
+    + namespace: the controller's
+    + written: resources of the inventory's objects, such as ["gateways.gateway.networking.k8s.io"]
+    + proxies: namespaces of the proxies; + referred: namespaces whose Secrets and ConfigMaps are
+      backed up
+    + moving: resources whose objects are rewritten because their storage version moves
     """
-    gateway_api, envoy = "gateway.networking.k8s.io", "gateway.envoyproxy.io"
-    everywhere = [
-        ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
-        ("create", "namespaces"),
-        ("create", "clusterroles.rbac.authorization.k8s.io"),
-        ("create", "mutatingwebhookconfigurations.admissionregistration.k8s.io"),
-        ("list", "deployments.apps"),
-        ("patch", f"gatewayclasses.{gateway_api}"),
-        ("patch", f"gateways.{gateway_api}"),
-        ("patch", f"httproutes.{gateway_api}"),
-        ("patch", f"envoyproxies.{envoy}"),
-        ("patch", f"clienttrafficpolicies.{envoy}"),
+    rights = [
+        Right(verb, resource)
+        for verbs, resources in _EVERYWHERE
+        for resource in resources
+        for verb in verbs
     ]
-    inside = [
-        ("list", "secrets"),
-        ("create", "secrets"),
-        ("patch", "deployments.apps"),
-        ("create", "jobs.batch"),
+    rights += [Right("list", it) for it in kinds_read()]
+    rights += [Right(verb, it) for it in sorted(set(written)) for verb in ("create", "patch")]
+    rights += [Right("update", it) for it in moving]
+    rights += [
+        Right(verb, resource, namespace)
+        for verbs, resources in _INSIDE
+        for resource in resources
+        for verb in verbs
     ]
+    for place in sorted(set(proxies)):
+        rights += [Right("list", "pods", place), Right("delete", "pods", place)]
+    for place in sorted(set(referred)):
+        rights += [Right("list", "secrets", place), Right("list", "configmaps", place)]
+    return list(dict.fromkeys(rights))
+
+
+def wished(proxies: Iterable[str]) -> list[Right]:
+    """What a run can do without: proxies are then not probed one by one."""
+    return [Right("create", "pods/portforward", it) for it in sorted(set(proxies))]
+
+
+def kinds_read() -> list[str]:
+    """The kinds that preflight and backup list, such as "httproutes.gateway.networking.k8s.io"."""
+    groups = (GATEWAY_API, EXPERIMENTAL, ENVOY_GATEWAY)
+    return [f"{it.plural}.{group}" for (group, _), it in KINDS.items() if group in groups]
+
+
+def written_by(manifests: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The resources of some manifests, core ones without a dot."""
+    found: dict[str, None] = {}
+    for it in manifests:
+        group = it["apiVersion"].rpartition("/")[0]
+        plural = KINDS[group, it["kind"]].plural
+        found[f"{plural}.{group}" if group else plural] = None
+    return list(found)
+
+
+def not_shown(
+    rights: Iterable[Right],
+    cluster_wide: Iterable[Mapping[str, Any]],
+    inside: Iterable[Mapping[str, Any]] = (),
+    namespace: str | None = None,
+) -> list[Right]:
+    """
+    Those of ``rights`` that no rule gives.
+
+    + cluster_wide, inside: ``resourceRules`` of the reviews for NOWHERE and for ``namespace``
+    """
+    everywhere, there = _table(cluster_wide), _table(inside)
     return [
-        *(Right(verb, resource) for verb, resource in everywhere),
-        *(Right(verb, resource, namespace) for verb, resource in inside),
+        it
+        for it in rights
+        if not _gives(everywhere, it)
+        and not (it.namespace is not None and it.namespace == namespace and _gives(there, it))
     ]
+
+
+Table = list[tuple[frozenset[str], frozenset[str], frozenset[str]]]
+
+
+def _table(rules: Iterable[Mapping[str, Any]]) -> Table:
+    """Verbs, groups and resources of each rule; one for named objects alone does not count."""
+    return [
+        (
+            frozenset(it.get("verbs") or ()),
+            frozenset(it.get("apiGroups") or ()),
+            frozenset(it.get("resources") or ()),
+        )
+        for it in rules
+        if not it.get("resourceNames")
+    ]
+
+
+def _gives(table: Table, right: Right) -> bool:
+    resource, _, group = right.resource.partition(".")
+    sub = resource.partition("/")[2]
+    names: Collection[str] = {"*", resource, f"*/{sub}"} if sub else {"*", resource}
+    return any(
+        (right.verb in verbs or "*" in verbs)
+        and (group in groups or "*" in groups)
+        and not resources.isdisjoint(names)
+        for verbs, groups, resources in table
+    )
+
+
+def rules_review(namespace: str) -> dict[str, Any]:
+    """The SelfSubjectRulesReview for one namespace (authorization.k8s.io/v1)."""
+    return {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
 
 
 def review(right: Right) -> dict[str, Any]:
@@ -59,8 +202,11 @@ def review(right: Right) -> dict[str, Any]:
     The SelfSubjectAccessReview that asks for it (Kubernetes API reference,
     authorization.k8s.io/v1).
     """
-    resource, _, group = right.resource.partition(".")
+    named, _, group = right.resource.partition(".")
+    resource, _, sub = named.partition("/")
     about = {"verb": right.verb, "resource": resource, "group": group}
+    if sub:
+        about["subresource"] = sub
     if right.namespace:
         about["namespace"] = right.namespace
     return {

@@ -51,7 +51,7 @@ def settled(
         elif it.accept in accepted:
             warnings[f"accepted ({it.accept}): {it.text}"] = None
         else:
-            stops[f'{it.text}; or accept it: accept = ["{it.accept}"]'] = None
+            stops[f'{it.text} (or accept "{it.accept}")'] = None
     return tuple(stops), tuple(warnings)
 
 

@@ -132,23 +132,26 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def reasons(
-    name: str, version: str, refused: Sequence[str], dropped: Sequence[str]
-) -> list[Reason]:
-    """+ name: such as "HTTPRoute demo/blue"; + version: of the chart whose CRDs come."""
+def reasons(crd: str, version: str, refused: Sequence[str], dropped: Sequence[str]) -> list[Reason]:
+    """
+    + crd: its name; + version: of the chart that brings it
+    + refused, dropped: a line an object, such as "HTTPRoute demo/blue: spec.rules has 20 items, at
+      most 16 are allowed"
+    """
     found = []
     if refused:
         found.append(
             Reason(
-                f"{name}: the CRD of {version} refuses it: {listed(refused)}: correct it first",
+                f"the {crd} of {version} refuse what is there: {listed(refused)}: correct it first",
                 "behaviour",
             )
         )
     if dropped:
         found.append(
             Reason(
-                f"{name}: the CRD of {version} no longer has {', '.join(dropped)}, which is lost "
-                "when the object is next written: take it out, or write what replaces it",
+                f"the {crd} of {version} no longer have fields that are set, and they are lost "
+                f"when the object is next written: {listed(dropped)}: take them out, or write what "
+                "replaces them",
                 "behaviour",
             )
         )

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tasks.plans.permissions import needed
 from tests.api_server import Answer, ApiServer, status
 from tests.command_line import CommandLine
 from tests.fleet.test_run import LEAST, Case, prepared
 
 SECRETS = "/api/v1/namespaces/envoy-gateway-system/secrets"
-REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+ALL = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
 BOTH = f'clusters = [("@kube/weu-1", {LEAST}), ("@kube/neu-1", {LEAST})]'
 PIN = (
     "look at the chart, then pin it with python -m tasks.fleet.charts lock "
@@ -26,7 +28,8 @@ def server() -> Iterator[ApiServer]:
     with ApiServer().running() as server:
         for name in ("weu-1", "neu-1"):
             server.cluster(name)
-            server.answer("POST", REVIEWS, Answer(body={"status": {"allowed": True}}), cluster=name)
+            rules = {"status": {"resourceRules": [ALL]}}
+            server.answer("POST", RULES, Answer(body=rules), cluster=name)
         server.answer("GET", SECRETS, status(403, "secrets is forbidden"))
         empty = {"apiVersion": "v1", "kind": "SecretList", "items": []}
         server.answer("GET", SECRETS, Answer(body=empty), cluster="neu-1")
@@ -82,7 +85,7 @@ def test_doctor_as_json_has_its_findings(
             "envoy_gateway_version": "1.9.1",
             "digest": None,
             "sign_in": "token",
-            "rights": 14,
+            "rights": len(needed("envoy-gateway-system")),
             "denied": [],
         }
     ]

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from tasks.plans.permissions import Right, granted, needed, review
+from tasks.plans.permissions import (
+    Right,
+    granted,
+    needed,
+    not_shown,
+    review,
+    rules_review,
+    wished,
+    written_by,
+)
 
 PATCH = Right("patch", "gateways.gateway.networking.k8s.io")
 SECRETS = Right("list", "secrets", "envoy-gateway-system")
@@ -16,8 +25,97 @@ def test_needed_is_inside_the_controllers_namespace_where_that_will_do() -> None
     rights = needed("eg")
     assert {it.namespace for it in rights} == {None, "eg"}
     assert Right("list", "secrets", "eg") in rights
-    assert PATCH in rights
+    assert Right("list", "gateways.gateway.networking.k8s.io") in rights
+    assert Right("patch", "customresourcedefinitions/status.apiextensions.k8s.io") in rights
     assert len(set(rights)) == len(rights)
+
+
+def test_needed_is_what_this_run_does() -> None:
+    more = set(
+        needed(
+            "eg",
+            written=["namespaces", "gateways.gateway.networking.k8s.io"],
+            proxies=["edge"],
+            referred=["edge"],
+            moving=["tcproutes.gateway.networking.k8s.io"],
+        )
+    ) - set(needed("eg"))
+    assert more == {
+        PATCH,
+        Right("create", "gateways.gateway.networking.k8s.io"),
+        Right("update", "tcproutes.gateway.networking.k8s.io"),
+        Right("list", "pods", "edge"),
+        Right("delete", "pods", "edge"),
+        Right("list", "secrets", "edge"),
+        Right("list", "configmaps", "edge"),
+    }
+    assert wished(["edge"]) == [Right("create", "pods/portforward", "edge")]
+
+
+def test_written_by() -> None:
+    manifests = [
+        {"apiVersion": "v1", "kind": "Namespace"},
+        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"},
+        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"},
+    ]
+    assert written_by(manifests) == ["namespaces", "gateways.gateway.networking.k8s.io"]
+
+
+def rule(verbs: str, groups: str, resources: str, **more: Any) -> dict[str, Any]:
+    return {
+        "verbs": verbs.split(","),
+        "apiGroups": groups.split(","),
+        "resources": resources.split(","),
+        **more,
+    }
+
+
+FORWARD = Right("create", "pods/portforward", "edge")
+IN_EG = Right("list", "secrets", "eg")
+
+
+@pytest.mark.parametrize(
+    ("right", "cluster_wide", "inside", "shown"),
+    [
+        pytest.param(PATCH, [rule("*", "*", "*")], [], True, id="administrator"),
+        pytest.param(
+            PATCH,
+            [rule("get,patch", "gateway.networking.k8s.io", "gateways")],
+            [],
+            True,
+            id="exact",
+        ),
+        pytest.param(PATCH, [rule("patch", "", "gateways")], [], False, id="another group"),
+        pytest.param(
+            PATCH, [rule("get", "gateway.networking.k8s.io", "*")], [], False, id="another verb"
+        ),
+        pytest.param(
+            PATCH,
+            [rule("patch", "gateway.networking.k8s.io", "gateways", resourceNames=["public"])],
+            [],
+            False,
+            id="one object alone",
+        ),
+        pytest.param(PATCH, [], [rule("*", "*", "*")], False, id="in the namespace alone"),
+        pytest.param(IN_EG, [], [rule("*", "", "secrets")], True, id="namespaced"),
+        pytest.param(FORWARD, [], [rule("*", "*", "*")], False, id="in another namespace"),
+        pytest.param(FORWARD, [rule("*", "", "pods")], [], False, id="a subresource is its own"),
+        pytest.param(FORWARD, [rule("*", "", "*/portforward")], [], True, id="of all resources"),
+        pytest.param(FORWARD, [rule("*", "", "*")], [], True, id="all and their subresources"),
+    ],
+)
+def test_not_shown(
+    right: Right, cluster_wide: list[dict[str, Any]], inside: list[dict[str, Any]], shown: bool
+) -> None:
+    assert not_shown([right], cluster_wide, inside, "eg") == ([] if shown else [right])
+
+
+def test_rules_review() -> None:
+    assert rules_review("eg") == {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": "eg"},
+    }
 
 
 def test_what_a_message_calls_a_right() -> None:
@@ -44,6 +142,17 @@ def test_what_a_message_calls_a_right() -> None:
                 "namespace": "envoy-gateway-system",
             },
             id="a core resource in a namespace",
+        ),
+        pytest.param(
+            FORWARD,
+            {
+                "verb": "create",
+                "resource": "pods",
+                "group": "",
+                "subresource": "portforward",
+                "namespace": "edge",
+            },
+            id="a subresource",
         ),
     ],
 )

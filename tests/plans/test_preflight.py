@@ -33,7 +33,7 @@ def test_what_stops_and_what_the_inventory_accepts() -> None:
     assert settled(reasons, ["values"]) == (
         (
             "held by another run",
-            'Gateway edge/a is not Programmed; or accept it: accept = ["sick"]',
+            'Gateway edge/a is not Programmed (or accept "sick")',
         ),
         ("accepted (values): values differ", "one proxy"),
     )

@@ -140,15 +140,16 @@ def test_said(keyword: str, limit: Any, value: Any, line: str) -> None:
 
 
 def test_reasons() -> None:
-    assert reasons("TCPRoute demo/echo", "1.9.1", [], []) == []
-    assert reasons("HTTPRoute demo/a", "1.9.1", ["spec lacks x"], ["spec.y"]) == [
+    assert reasons("httproutes.x", "1.9.1", [], []) == []
+    assert reasons("httproutes.x", "1.9.1", ["A: b", "C: d", "E: f", "G: h"], ["A: spec.y"]) == [
         Reason(
-            "HTTPRoute demo/a: the CRD of 1.9.1 refuses it: spec lacks x: correct it first",
+            "the httproutes.x of 1.9.1 refuse what is there: A: b; C: d; E: f (and 1 more): "
+            "correct it first",
             "behaviour",
         ),
         Reason(
-            "HTTPRoute demo/a: the CRD of 1.9.1 no longer has spec.y, which is lost when the "
-            "object is next written: take it out, or write what replaces it",
+            "the httproutes.x of 1.9.1 no longer have fields that are set, and they are lost when "
+            "the object is next written: A: spec.y: take them out, or write what replaces them",
             "behaviour",
         ),
     ]

@@ -1,0 +1,478 @@
+"""
+Whether each cluster may be changed at all: everything is looked at before the first write of a run.
+
+Reads only. A cluster that the run leaves as it is costs four requests, one that it changes at most
+thirty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api.exceptions import DeployError
+
+from tasks import change, envoy_gateway, gateways
+from tasks.facts.helm import HelmRecords, HelmRelease
+from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
+from tasks.facts.permissions import MayDo, Rules
+from tasks.facts.tls import TlsSecrets
+from tasks.fleet import run as fleet_run
+from tasks.fleet.charts import Chart
+from tasks.fleet.guard import (
+    FactFailed,
+    Steps,
+    fact,
+    fleet_operation,
+    kubernetes_version,
+    one_line,
+)
+from tasks.fleet.inventory import Cluster
+from tasks.fleet.run import Verdict
+from tasks.plans import (
+    behaviour,
+    crds,
+    disruption,
+    expiry,
+    hand_set,
+    health,
+    lease,
+    memory,
+    permissions,
+    preflight,
+    proof,
+    schemas,
+    way_back,
+)
+from tasks.plans import helm as releases
+from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, KINDS, title
+from tasks.plans.preflight import Reason, warning
+from tasks.plans.served import missing_served
+
+Object = Mapping[str, Any]
+CRD_API, CRD_KIND = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
+WORKLOADS = "app.kubernetes.io/name in (envoy, gateway-helm)"
+ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
+#: Read before its CRD changes, but nothing in it that a schema could refuse.
+UNCHECKED = ("ReferenceGrant",)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """
+    + release: the newest revision, as far as it can be read
+    + good: the newest one that Helm finished, which is what runs; None where there is none
+    + said: what is wrong with the newest revision
+    """
+
+    release: releases.Release | None
+    good: releases.Release | None
+    said: Sequence[Reason] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """
+    One cluster, read.
+
+    + crds: metadata alone; + served: versions by name of CRD; + objects: by kind
+    + stored: CRDs whose storage version moves, whole; + lost: what could not be read and why
+    """
+
+    crds: list[dict[str, Any]]
+    served: Mapping[str, list[str]]
+    objects: Mapping[str, list[dict[str, Any]]]
+    deployments: list[dict[str, Any]]
+    leader: dict[str, Any] | None
+    stored: list[dict[str, Any]]
+    secrets: list[dict[str, Any]]
+    lost: Sequence[Reason] = field(default=())
+
+    @property
+    def used(self) -> dict[str, int]:
+        """How many objects there are, by name of CRD."""
+        return {
+            f"{it.plural}.{group}": len(self.objects.get(kind, ()))
+            for (group, kind), it in KINDS.items()
+        }
+
+
+def of_the_fleet(upgrading: bool = True) -> None:
+    """
+    Deploy code, before ``rings()``: look at every cluster, and stop those that must not be changed.
+    """
+    fleet_run.ready()
+    wanted = envoy_gateway.desired(host.name, fleet_run.cluster())
+    look(name="Preflight", wanted=wanted, upgrading=upgrading)
+
+
+@fleet_operation()
+def look(wanted: envoy_gateway.Desired, upgrading: bool) -> Steps:
+    """One verdict, for ``Run.verdicts``; stops are the cluster's failure. Changes nothing."""
+    yield from ()
+    run = fleet_run.current()
+    try:
+        verdict = judged(wanted, upgrading)
+    except Exception as error:
+        run.verdicts[host.name] = Verdict("not known", (one_line(error),))
+        raise
+    run.verdicts[host.name] = verdict
+    fleet_run.note(host, "Envoy Gateway", verdict.change)
+    if verdict.warnings:
+        fleet_run.note(host, "warning", "; ".join(verdict.warnings))
+    if verdict.stops:
+        raise DeployError("; ".join(verdict.stops))
+
+
+def judged(wanted: envoy_gateway.Desired, upgrading: bool) -> Verdict:
+    """What preflight says of this cluster."""
+    data, chart = wanted.data, wanted.chart
+    now = _installed(data)
+    found = change.read_lease(data)
+    live = fact(KubeObjects, api_version=CRD_API, kind=CRD_KIND, metadata_only=True)
+    held = change.refusal(found)
+    reasons = [Reason(held)] if held else []
+    interrupted = lease.state(found) == "changing"
+    version = now.good.version if now.good else None
+    done = now.release and now.release.holds(chart.version, chart.content, wanted.values)
+    if done and not interrupted and not crds.changed(chart.crds, live):
+        return Verdict(data.envoy_gateway_version, *preflight.settled(reasons, data.accept))
+    reasons += _of_versions(data, version, upgrading)
+    if not any(it.stops for it in reasons):
+        reasons += _of_release(now, data, interrupted)
+        seen = _seen(data, chart, live)
+        reasons += _of_cluster(wanted, now, seen, interrupted, found)
+    arrow = version in (None, data.envoy_gateway_version)
+    named = data.envoy_gateway_version if arrow else f"{version} → {data.envoy_gateway_version}"
+    return Verdict(named, *preflight.settled(reasons, data.accept))
+
+
+def _installed(data: Cluster) -> Installed:
+    """The release. Two requests, one more where its newest revision is not a finished one."""
+    try:
+        release = envoy_gateway.newest_release(data)
+    except ValueError as error:
+        return Installed(None, _finished(data), [warning(f"{error}: this change deletes it")])
+    if release is None or release.status in releases.FINISHED:
+        return Installed(release, release)
+    said = releases.stuck(release)
+    why = said or (
+        f"Helm release {release.namespace}/{release.name} revision {release.revision} is "
+        f"{release.status}"
+    )
+    return Installed(release, _finished(data), [warning(f"{why}: this change goes on from there")])
+
+
+def _finished(data: Cluster) -> releases.Release | None:
+    records = fact(HelmRecords, release=data.release, namespace=data.namespace)
+    name = releases.last_finished(records)
+    return fact(HelmRelease, record=name, namespace=data.namespace) if name else None
+
+
+def _of_release(now: Installed, data: Cluster, interrupted: bool) -> list[Reason]:
+    """A release that somebody else's helm may still work on must wait; ours is gone on with."""
+    busy = now.release and releases.may_still_run(now.release, fleet_run.now(), data.timeout)
+    return [*now.said, *([Reason(busy, stops=not interrupted)] if busy else [])]
+
+
+def _of_versions(data: Cluster, version: str | None, upgrading: bool) -> list[Reason]:
+    wanted = data.envoy_gateway_version
+    found = preflight.version_reasons(version, wanted, kubernetes_version(), upgrading)
+    if data.proven_by is not None and version != wanted:
+        run = fleet_run.current()
+        problem = proof.problem(
+            _report(data.proven_by.report),
+            wanted,
+            run.inventory,
+            data.proven_by.days,
+            fleet_run.now(),
+        )
+        if problem:
+            found.append(
+                Reason(
+                    f"{data.proven_by.report} does not prove {wanted}: {problem}: upgrade the "
+                    "inventory that goes first, and name its report in proven_by"
+                )
+            )
+    return found
+
+
+@cache
+def _report(path: str) -> Mapping[str, Any] | None:
+    """A report.json, read once a run."""
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _seen(data: Cluster, chart: Chart, live: list[dict[str, Any]]) -> Seen:
+    """Everything else: one LIST a kind, and one GET for each CRD whose stored objects move."""
+    served = fact(ServedVersions)
+    objects = {kind: _listed(group, kind, served) for group, kind in _kinds()}
+    moving = preflight.moving(crds.changed(chart.crds, live), served)
+    used = {it.plural + "." + group: kind for (group, kind), it in KINDS.items()}
+    stored = [
+        fact(KubeObject, api_version=CRD_API, kind=CRD_KIND, resource=name)
+        for name in moving
+        if objects.get(used.get(name, ""))
+    ]
+    secrets, lost = _certificates(data, objects["GatewayClass"], objects["Gateway"])
+    return Seen(
+        crds=live,
+        served=served,
+        objects=objects,
+        deployments=fact(KubeObjects, api_version="apps/v1", kind="Deployment", labels=WORKLOADS),
+        leader=fact(
+            KubeObject,
+            api_version=change.API,
+            kind="Lease",
+            resource=envoy_gateway.LEASE,
+            namespace=data.namespace,
+        ),
+        stored=[it for it in stored if it is not None],
+        secrets=secrets,
+        lost=lost,
+    )
+
+
+def _kinds() -> list[tuple[str, str]]:
+    return [
+        (group, kind)
+        for group, kind in KINDS
+        if group in (GATEWAY_API, ENVOY_GATEWAY) and kind not in UNCHECKED
+    ]
+
+
+def _listed(group: str, kind: str, served: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """All objects of a kind in the newest stable version that is served; no request where none."""
+    versions = served.get(f"{KINDS[group, kind].plural}.{group}")
+    if not versions:
+        return []
+    version = "v1" if "v1" in versions else max(versions)
+    return fact(KubeObjects, api_version=f"{group}/{version}", kind=kind)
+
+
+def _certificates(
+    data: Cluster, classes: list[dict[str, Any]], every: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[Reason]]:
+    """
+    The TLS Secrets of our Gateways' namespaces, one request; keys never leave this process. An
+    identity that may not read them costs the look at their ends and nothing else.
+    """
+    _, ours = gateways.of_our_controller(data, classes, every)
+    places = {place for it in ours for place, _ in expiry.secrets_of(it)}
+    if not places:
+        return [], []
+    try:
+        return fact(TlsSecrets, namespace=places.pop() if len(places) == 1 else None), []
+    except FactFailed as error:
+        return [], [warning(f"the ends of certificates were not looked at: {error}")]
+
+
+def _of_cluster(
+    wanted: envoy_gateway.Desired,
+    now: Installed,
+    seen: Seen,
+    interrupted: bool,
+    found: Object | None,
+) -> list[Reason]:
+    data, chart = wanted.data, wanted.chart
+    version = now.good.version if now.good else None
+    changed = crds.changed(chart.crds, seen.crds)
+    after = preflight.served_after(seen.served, chart.crds, seen.crds)
+    classes, ours = gateways.of_our_controller(
+        data, seen.objects["GatewayClass"], seen.objects["Gateway"]
+    )
+    gateways.remember_the_sick(data, ours)
+    reasons = [
+        *seen.lost,
+        *_of_rights(wanted, seen, changed),
+        *preflight.installations(
+            seen.deployments, data.release, data.namespace, now.release is not None
+        ),
+        *_of_crds(wanted, version, seen, changed),
+        *preflight.unserved(chart.version, missing_served(chart.version, after), seen.used),
+        *_of_schemas(chart, changed, seen.objects),
+    ]
+    if version is None or now.good is None:
+        return reasons
+    if version != data.envoy_gateway_version:
+        reasons += behaviour.met(version, chart.version, seen.objects, wanted.values)
+        reasons += way_back.reasons(version, seen.served, after, seen.used)
+    return [
+        *reasons,
+        *_of_values(wanted, now.good, found),
+        *_of_health(data, seen, classes, ours, interrupted),
+        *expiry.reasons(ours, expiry.ends_of(seen.secrets), fleet_run.now()),
+    ]
+
+
+def _of_rights(
+    wanted: envoy_gateway.Desired, seen: Seen, changed: Sequence[Object]
+) -> list[Reason]:
+    data = wanted.data
+    there = {it.namespace for it in data.gateways}
+    proxies = there if data.deploy_type == "GatewayNamespace" else {data.namespace}
+    used = seen.used
+    moving = [it for it in preflight.moving(changed, seen.served) if used.get(it)]
+    rights = permissions.needed(
+        data.namespace, permissions.written_by(wanted.objects), proxies, there, moving
+    )
+    wished = permissions.wished(proxies)
+    lacking = denied([*rights, *wished], data.namespace)
+    return [
+        warning(f"this identity may not {it.text}: proxies are not probed one by one")
+        if it in wished
+        else Reason(f"this identity may not {it.text}: ask for a role that allows it")
+        for it in lacking
+    ]
+
+
+def denied(rights: Sequence[permissions.Right], namespace: str) -> list[permissions.Right]:
+    """
+    Those of ``rights`` that this identity does not have. One request for somebody who may do
+    everything, two for most, and one more for each right that the rules do not show: an authorizer
+    outside of the cluster, such as Azure RBAC, may leave its own out.
+
+    + namespace: where most of the namespaced ones are
+    """
+    cluster_wide = fact(Rules, namespace=permissions.NOWHERE)
+    left = permissions.not_shown(rights, cluster_wide)
+    if left:
+        inside = fact(Rules, namespace=namespace)
+        left = permissions.not_shown(left, cluster_wide, inside, namespace)
+    if not left or fact(MayDo, right=permissions.ALL):
+        return []
+    return [it for it in left if not fact(MayDo, right=it)]
+
+
+def _of_crds(
+    wanted: envoy_gateway.Desired, version: str | None, seen: Seen, changed: Sequence[Object]
+) -> list[Reason]:
+    data, chart = wanted.data, wanted.chart
+    older = [
+        f"CRDs never go back: {it}: keep them, older controllers work with newer CRDs"
+        for it in crds.downgrades(changed, seen.crds, chart.version)[:1]
+    ]
+    others = [
+        f"{it}: two managers would undo each other: let it bring the CRDs of {chart.name} "
+        f"{chart.version}, or take them from it first"
+        for it in crds.kept_by_others(changed, seen.crds)
+    ]
+    theirs = {_name(it) for it in seen.crds if preflight.keeps_itself(it)}
+    free = [it for it in changed if _name(it) not in theirs]
+    managers = crds.foreign_managers(free, seen.crds, data.crd_managers)
+    reasons = [Reason(preflight.listed(lines, 2)) for lines in (older, others, managers) if lines]
+    if changed:
+        reasons += preflight.bundle_reasons(seen.crds, chart.crds, version)
+    return [*reasons, *preflight.stored_versions(seen.stored, changed)]
+
+
+def _of_schemas(
+    chart: Chart, changed: Sequence[Object], objects: Mapping[str, Sequence[Object]]
+) -> list[Reason]:
+    """
+    Objects that the new schemas refuse, or would cut, in the version that they will be stored in.
+    """
+    reasons = []
+    for crd in changed:
+        names, version = crd["spec"]["names"], crds.storage_version(crd)
+        things = objects.get(names["kind"], ())
+        if not things or crd["spec"]["group"] not in (GATEWAY_API, ENVOY_GATEWAY):
+            continue
+        schema = schemas.schema_of(crd, version) or {}
+        wrong, cut = [], []
+        for it in things:
+            wrong += [f"{title(it)}: {line}" for line in refused(chart, _name(crd), it)]
+            cut += [f"{title(it)}: {path}" for path in schemas.pruned(schema, schemas.own(it))]
+        reasons += schemas.reasons(names["plural"], chart.version, wrong, cut)
+    return reasons
+
+
+def refused(chart: Chart, crd: str, thing: Object) -> list[str]:
+    """
+    What the chart's schema refuses of an object, a line each, such as "spec.rules has 2 items, at
+    most 1 are allowed".
+    """
+    errors = _validator(chart, crd).iter_errors(schemas.own(thing))
+    return [
+        f"{schemas.path(it.absolute_path)} "
+        + schemas.said(it.validator, it.validator_value, it.instance)
+        for it in errors
+    ]
+
+
+@cache
+def _validator(chart: Chart, crd: str) -> Any:
+    """Made once a run: the schemas of EnvoyProxy alone are half a megabyte."""
+    from jsonschema import Draft202012Validator
+
+    found = next(it for it in chart.crds if _name(it) == crd)
+    schema = schemas.schema_of(found, crds.storage_version(found)) or {}
+    return Draft202012Validator(schemas.translated(schema))
+
+
+def _name(thing: Object) -> str:
+    return str(thing["metadata"]["name"])
+
+
+def _of_values(
+    wanted: envoy_gateway.Desired, good: releases.Release, found: Object | None
+) -> list[Reason]:
+    ours = lease.applied_values(found) == memory.digest(good.values)
+    rendered = [wanted.values, *_values_of(good.version, wanted.data)]
+    lines = hand_set.differences(good.values, rendered, ours)
+    return hand_set.reasons(f"{good.namespace}/{good.name}", lines)
+
+
+def _values_of(version: str, data: Cluster) -> list[Mapping[str, Any]]:
+    """
+    What the inventory would render for the version that runs; nothing where its images are not
+    known.
+    """
+    before = data.model_copy(update={"envoy_gateway_version": version})
+    try:
+        return [envoy_gateway.rendered_values(host.name, before, part="before")]
+    except ValueError:
+        return []
+
+
+def _of_health(
+    data: Cluster,
+    seen: Seen,
+    classes: Iterable[Object],
+    ours: Iterable[Object],
+    interrupted: bool,
+) -> list[Reason]:
+    controller, proxies = health.split(seen.deployments, data.namespace, envoy_gateway.DEPLOYMENT)
+    own_gateways = {(it.namespace, it.name) for it in data.gateways}
+    problems = health.controller_problems(
+        controller,
+        seen.leader,
+        f"{data.namespace}/{envoy_gateway.DEPLOYMENT}",
+        fleet_run.now(),
+    )
+    return [
+        *health.reasons(
+            problems,
+            classes,
+            ours,
+            [it for kind in ROUTES for it in seen.objects.get(kind, ())],
+            proxies,
+            own_gateways,
+            {(it.kind, it.namespace, it.name) for it in data.routes},
+            data.gateway_class,
+            data.controller_name,
+            interrupted,
+        ),
+        *disruption.reasons(
+            proxies, seen.objects.get("EnvoyProxy", ()), own_gateways, data.gateway_class
+        ),
+    ]
