@@ -28,7 +28,7 @@ from tasks.fleet.inventory import Cluster
 from tasks.operations.kube import live_objects
 from tasks.plans import helm as releases
 from tasks.plans import kinds, lease, memory
-from tasks.plans.lease import LastGood
+from tasks.plans.lease import Holder, LastGood
 from tasks.plans.objects import MANAGER
 
 API = "coordination.k8s.io/v1"
@@ -38,10 +38,16 @@ RENEWALS = 3
 
 @dataclass
 class _Change:
-    """A cluster while this run changes it. + lost: why the Lease is no longer ours"""
+    """
+    A cluster while this run changes it.
+
+    + after: who held the Lease before, where that run was broken off
+    + lost: why the Lease is no longer ours
+    """
 
     data: Cluster
     lease: dict[str, Any]
+    after: Holder | None = None
     good: LastGood | None = None
     lost: str | None = None
     renewing: Any = field(default=None, repr=False)
@@ -69,7 +75,7 @@ def begin(data: Cluster, going_back: bool = False) -> bool:
         if change.lost:
             raise OperationError(change.lost)
         return False
-    change = _changes[host.name] = _Change(data, _taken(data))
+    change = _changes[host.name] = _Change(data, *_taken(data))
     fleet_run.current().changed.add(host.name)
     _renew(change)
     before = lease.last_good(change.lease)
@@ -101,6 +107,19 @@ def last_good() -> LastGood | None:
     """The state that this run would go back to on this cluster, once it began to change it."""
     change = _changes.get(host.name)
     return change.good if change else None
+
+
+def without_programs() -> bool:
+    """
+    End what this run, or the one that it took over from, still has running for this cluster on this
+    machine. True where nothing else of theirs can be at work.
+    """
+    change = _changes[host.name]
+    runs = {fleet_run.current().id, *([change.after.run] if change.after else [])}
+    ended = process.end_programs(runs, host.name)
+    if ended:
+        host.log(f"ended {ended} programs that a broken off attempt had left running")
+    return ended > 0 or (change.after is not None and process.is_dead(change.after))
 
 
 def note_values(values: Mapping[str, Any]) -> None:
@@ -196,7 +215,7 @@ def _now_good(data: Cluster, archive: str | None) -> LastGood | None:
     return LastGood(release.revision, release.version, archive, fleet_run.current().id)
 
 
-def _me() -> lease.Holder:
+def _me() -> Holder:
     return process.myself(fleet_run.current().id)
 
 
@@ -207,8 +226,11 @@ def refusal(found: Mapping[str, Any] | None) -> str | None:
     return lease.refusal(found, _me(), fleet_run.now(), gone)
 
 
-def _taken(data: Cluster) -> dict[str, Any]:
-    """The Lease, ours. Raises OperationError where somebody else has it."""
+def _taken(data: Cluster) -> tuple[dict[str, Any], Holder | None]:
+    """
+    The Lease, ours, and whom it was taken over from. Raises OperationError where somebody else has
+    it.
+    """
     for _ in range(5):
         found = read_lease(data)
         problem = refusal(found)
@@ -229,7 +251,7 @@ def _taken(data: Cluster) -> dict[str, Any]:
             ) from error
         if holder is not None and holder != _me():
             host.log(f"takes over from run {holder.run} of {holder.who}, which ended half way")
-        return taken
+        return taken, holder
     raise OperationError(f"Lease {data.namespace}/{lease.NAME} changes all the time: run again")
 
 
@@ -254,7 +276,7 @@ def _write(change: _Change, notes: Mapping[str, str]) -> None:
         raise OperationError(change.lost) from error
 
 
-def _renewed(change: _Change, api: Api, me: lease.Holder, notes: Mapping[str, str]) -> None:
+def _renewed(change: _Change, api: Api, me: Holder, notes: Mapping[str, str]) -> None:
     with change.writing:
         seconds, namespace = change.data.lease_seconds, change.data.namespace
         wanted = lease.held(change.lease, me, fleet_run.now(), seconds, namespace)

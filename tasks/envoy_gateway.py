@@ -56,8 +56,10 @@ def install() -> None:
     wanted = desired(host.name, fleet_run.cluster())
     with attempt("Install") as it:
         fit(name="Preflight", data=wanted.data, upgrading=False)
+        gateways.watched(name="Watch traffic", data=wanted.data)
         _steps(wanted)
     with it.always():
+        gateways.judged(name="Traffic meanwhile", data=wanted.data)
         change.ended(name="Lease", data=wanted.data)
     settle(it)
 
@@ -71,11 +73,13 @@ def upgrade() -> None:
 
     wanted = desired(host.name, fleet_run.cluster())
     with attempt("Upgrade") as it:
+        gateways.watched(name="Watch traffic", data=wanted.data)
         opened(name="Lease and backup", data=wanted.data, chart=wanted.chart, values=wanted.values)
         _steps(wanted)
     with it.rescue():
         rollback.steps(wanted.data)
     with it.always():
+        gateways.judged(name="Traffic meanwhile", data=wanted.data)
         change.ended(name="Lease", data=wanted.data)
     settle(it)
 
@@ -215,34 +219,56 @@ def unstick(data: Cluster) -> None:
     """
     Recover a release that a killed helm left behind, in the way in which helm itself leaves it on
     SIGTERM: its newest record is marked as failed, and the next helm goes on from there. A record
-    that cannot be read is deleted; the backup has it.
+    that cannot be read is deleted; the backup has it. Called under the Lease.
     """
     if not state.is_executing:
         return
+    alone = change.without_programs()
+    secret = _newest_record(data)
+    if secret is None:
+        return
+    try:
+        release = releases.decode(secret)
+        if not alone and releases.may_still_run(release, fleet_run.now(), data.timeout):
+            wait_until(lambda: _may_still_run(data), data.timeout + 60)
+            secret = _newest_record(data) or secret
+            release = releases.decode(secret)
+    except ValueError as error:
+        _recover(data, secret, "DELETE", str(error))
+        return
+    why = releases.stuck(release)
+    if why:
+        _recover(data, secret, "PUT", why)
+
+
+def _may_still_run(data: Cluster) -> list[str]:
+    secret = _newest_record(data)
+    if secret is None:
+        return []
+    why = releases.may_still_run(releases.decode(secret), fleet_run.now(), data.timeout)
+    return [why] if why else []
+
+
+def _newest_record(data: Cluster) -> dict[str, Any] | None:
+    """The Secret of the newest revision, contents and all."""
     records = fact(HelmRecords, release=data.release, namespace=data.namespace)
     newest = releases.newest(records)
     if newest is None:
-        return
-    name, labels = newest["metadata"]["name"], newest["metadata"]["labels"]
-    secret = fact(
+        return None
+    name = newest["metadata"]["name"]
+    return fact(
         KubeObject, api_version="v1", kind="Secret", resource=name, namespace=data.namespace
     )
-    if secret is None:
-        return
+
+
+def _recover(data: Cluster, secret: Mapping[str, Any], method: str, why: str) -> None:
+    name = secret["metadata"]["name"]
+    body = releases.failed(secret) if method == "PUT" else None
     path = kinds.path("v1", "Secret", data.namespace, name)
-    try:
-        release = releases.decode(secret)
-    except ValueError as error:
-        session().text(Call("DELETE", path, {}, None, JSON, None, frozenset()))
-        fleet_run.journal("release recovered", cluster=host.name, record=name, why=str(error))
-        fleet_run.note(host, "Helm", f"revision {labels['version']} was unreadable: deleted")
-        return
-    why = releases.stuck(release)
-    if why is None:
-        return
-    session().text(Call("PUT", path, {}, releases.failed(secret), JSON, None, frozenset()))
     fleet_run.journal("release recovered", cluster=host.name, record=name, why=why)
-    fleet_run.note(host, "Helm", f"revision {release.revision} was {release.status}: recovered")
+    session().text(Call(method, path, {}, body, JSON, None, frozenset()))
+    fleet_run.note(host, "recovered", why)
+    host.log(f"recovered: {why}")
 
 
 @fleet_operation()

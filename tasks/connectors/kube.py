@@ -200,7 +200,14 @@ class KubeConnector(BaseConnector):
             config = kubeconfig.one_context(self.data["kube_context"], self.data["kube_config"])
             path.touch(mode=0o600)
             path.write_text(json.dumps(config), encoding="utf-8")
-        return {"KUBECONFIG": str(path), "HELM_CACHE_HOME": str(self.scratch / "helm")}
+        from tasks.fleet.run import current
+
+        return {
+            "KUBECONFIG": str(path),
+            "HELM_CACHE_HOME": str(self.scratch / "helm"),
+            "ENVOYFLEET_RUN": current().id,
+            "ENVOYFLEET_CLUSTER": self.host.name,
+        }
 
     def _no_files(self) -> bool:
         self.last_error = "a cluster has no files: use kube.apply, or server.shell"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.fleet.process import is_dead, myself
+from tasks.fleet.process import end_programs, is_dead, myself
 from tasks.plans.lease import Holder
 
 
@@ -41,3 +41,13 @@ def test_a_restart_of_the_machine_ends_all() -> None:
 )
 def test_what_cannot_be_seen_from_here_is_not_dead(holder: Holder) -> None:
     assert not is_dead(holder)
+
+
+def test_programs_of_a_dead_run_are_ended() -> None:
+    """helm outlives a run that was killed."""
+    names = {"ENVOYFLEET_RUN": "a-run", "ENVOYFLEET_CLUSTER": "weu-1"}
+    with subprocess.Popen(["sleep", "60"], env=names) as left:
+        assert end_programs(["other", "a-run"], "weu-2") == 0
+        assert end_programs(["b-run"], "weu-1") == 0
+        assert end_programs(["other", "a-run"], "weu-1") == 1
+        assert left.wait(5) == -15
