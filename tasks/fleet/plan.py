@@ -74,11 +74,19 @@ def _clusters(names: Sequence[str]) -> str:
 
 
 def write(run: Run) -> None:
-    """``runs/<id>/plan.json``: what preflight and ``show`` said so far, whole or not at all."""
-    path = run.folder / "plan.json"
-    part = run.folder / ".plan.json.part"
+    """
+    ``runs/<id>/plan.json``: what preflight and ``show`` said so far, whole or not at all. What the
+    run was going to change before it was broken off stays.
+    """
+    path, part = run.folder / "plan.json", run.folder / ".plan.json.part"
+    written = document(run)
+    if path.exists():
+        before = {it["name"]: it for it in json.loads(path.read_text())["clusters"]}
+        written["clusters"] = [
+            it if it["changes"] else before.get(it["name"], it) for it in written["clusters"]
+        ]
     part.touch(mode=0o600)
-    part.write_text(json.dumps(document(run), indent=1), encoding="utf-8")
+    part.write_text(json.dumps(written, indent=1), encoding="utf-8")
     part.replace(path)
 
 

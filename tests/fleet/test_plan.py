@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tasks.fleet.inventory import parsed
+from tasks.fleet.plan import write
+from tasks.fleet.run import Run
 from tests.api_server import ApiServer
 from tests.command_line import CommandLine, Outcome
 
@@ -152,3 +156,24 @@ def test_a_chart_that_cannot_be_rendered_stops_its_cluster(
     ended = ran(command_line, api_server, folder, "--dry", "--diff")
     why = "helm template it.tgz: Error: values do not fit"
     assert f"weu-1 0 failed {why} 0 s" in ended.lines
+
+
+def test_what_a_run_was_going_to_do_outlives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = parsed({"ring": 0, "envoy_gateway_version": "1.9.1"})
+    clusters = {"weu-1": data, "weu-2": data}
+    begun = datetime(2026, 11, 21, 15, tzinfo=UTC)
+    first = Run("upgrade", "inventory/prod.py", (), begun, clusters=clusters)
+    first.folder.mkdir(parents=True)
+    first.plan = {"weu-1": [("first", ("+a",))], "weu-2": [("first", ())]}
+    write(first)
+    again = Run("upgrade", "inventory/prod.py", (), begun, clusters=clusters)
+    again.plan = {"weu-2": [("second", ())]}
+    write(again)
+    document = json.loads((again.folder / "plan.json").read_text())
+    assert {it["name"]: it["changes"] for it in document["clusters"]} == {
+        "weu-1": [{"title": "first", "diff": ["+a"]}],
+        "weu-2": [{"title": "second", "diff": []}],
+    }
