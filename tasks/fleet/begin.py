@@ -23,8 +23,9 @@ from pyinfra.api.exceptions import InventoryError
 from tasks.fleet import endings
 from tasks.fleet.run import Refused, Run, current, finish, now, start
 
-#: Deploys that are refused where a backup could not be sealed.
-BACKED_UP = ("upgrade", "crds", "rollback")
+#: Deploys that change clusters, and those that are refused where a backup could not be sealed.
+CHANGING = ("install", "upgrade", "crds", "rollback")
+BACKED_UP = CHANGING[1:]
 #: Clusters at a time. pyinfra takes 20 a core; a cluster costs us little but waiting.
 PARALLEL = 200
 
@@ -45,6 +46,7 @@ def begin() -> None:
         inventory=str(given["inventory"]),
         arguments=operations,
         started=now(),
+        dry=bool(given.get("dry")),
     )
     start(run)
     if os.environ.get("NO_COLOR"):  # pyinfra 3.10 and click 8 do not know it
@@ -85,7 +87,7 @@ def usage_problem(given: dict[str, Any]) -> str | None:
 def checked_before_connecting(state: Any) -> None:
     """Every cluster's data, before the first connection. Raises Refused with a line a problem."""
     from tasks.connectors import kubeconfig
-    from tasks.fleet import archives, inventory
+    from tasks.fleet import approve, archives, inventory, notify, resume
     from tasks.fleet.recorder import Recorder
 
     run = current()
@@ -109,15 +111,23 @@ def checked_before_connecting(state: Any) -> None:
         found += problems
         if not problems:
             run.clusters[name] = inventory.parsed(data)
+            if run.deploy in CHANGING:
+                found += inventory.past(name, run.clusters[name], now())
         try:
             kubeconfig.one_context(data["kube_context"], data.get("kube_config"))
         except InventoryError as error:
             found.append(str(error))
     if run.deploy in BACKED_UP:
         found += archives.problems(run.clusters)
+    if run.deploy in CHANGING and not run.dry:
+        found += notify.problems(run.clusters)
     if found:
         unique = dict.fromkeys(found)
         raise Refused("\n".join(f"{run.inventory}: {line}" for line in unique))
+    if not run.dry:
+        resume.go_on(run)
+        approve.check(run)
+        (run.folder / "stop").unlink(missing_ok=True)  # it was asked of an earlier process
     run.report = Recorder(run)
     state.add_callback_handler(run.report)
 

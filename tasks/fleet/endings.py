@@ -104,6 +104,17 @@ def on_signal(number: int, frame: Any) -> None:
     sys.exit(128 + number)
 
 
+def on_stop(number: int, frame: Any) -> None:
+    """A graceful stop: the gates look at it. No journal here, a line of it may be half written."""
+    current().stop = signal.Signals(number).name
+    click.secho(
+        "stop was asked: the clusters under way finish, all later ones are held; the same command "
+        "goes on later",
+        fg="yellow",
+        err=True,
+    )
+
+
 def _stop_programs(seconds: float = 15.0) -> None:
     """
     Ask the programs that this run started to end, and wait until they have: helm then marks its

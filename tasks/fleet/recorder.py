@@ -4,9 +4,9 @@ Listens to pyinfra while it runs, keeps the journal, and says at the end how eac
 
 from __future__ import annotations
 
-import os
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import click
 from pyinfra.api.state import BaseStateCallback
 from typing_extensions import override
 
-from tasks.fleet import plan, report
+from tasks.fleet import notify, plan, report
 from tasks.fleet import run as fleet_run
 
 
@@ -36,8 +36,8 @@ class Step:
 @dataclass
 class ClusterResult:
     """
-    + status: "done", "unchanged", "failed", "rolled back", "held", "interrupted", "unreachable" or
-      "not run"; + why: for the last six
+    + status: "done", "unchanged", "failed", "rolled back", "held", "waiting", "interrupted",
+      "unreachable" or "not run"; + why: for the last seven
     """
 
     name: str
@@ -46,6 +46,7 @@ class ClusterResult:
     why: str | None = None
     facts: dict[str, str] = field(default_factory=dict)
     answers: dict[str, str] = field(default_factory=dict)
+    traffic: dict[str, Any] | None = None
     steps: list[Step] = field(default_factory=list)
 
 
@@ -103,6 +104,8 @@ class Recorder(BaseStateCallback):
             if not messages or (len(messages) == said and host.connector.last_error):
                 messages.append(self._of_a_program(host))
             step.error = "; ".join(messages[said:] or messages)
+            if not self.run.state.ops[host][op_hash].global_arguments.get("_ignore_errors"):
+                notify.event("failure", f"{self.run.deploy}: {host.name} failed")
         self.journal(
             "step ended", cluster=host.name, step=step.name, status=status, error=step.error
         )
@@ -119,26 +122,41 @@ class Recorder(BaseStateCallback):
 
     def journal(self, event: str, **details: Any) -> None:
         """One line of the journal, which begins with the first."""
-        from tasks.fleet.journal import Journal
-
         run = self.run
         if run.audit:
             return
         if run.journal is None:
-            while run.folder.exists():  # two runs of one second
-                run.started = run.started.replace(microsecond=0) + fleet_run.ONE_SECOND
-            run.journal = Journal(run.folder)
-            run.journal.write(
-                "run",
-                fleet_run.stamp(),
-                id=run.id,
-                deploy=run.deploy,
-                inventory=run.inventory,
-                clusters=sorted(self.clusters),
-                pid=os.getpid(),
-            )
-            plan.write(run)
+            self._begin_journal()
+        assert run.journal is not None
         run.journal.write(event, fleet_run.stamp(), **details)
+
+    def _begin_journal(self) -> None:
+        from tasks.fleet import resume
+        from tasks.fleet.journal import Journal
+
+        run = self.run
+        if run.before:
+            run.journal = Journal.going_on(run.folder)
+            run.journal.write("run goes on", fleet_run.stamp(), process=resume.myself(run))
+            self._tell_of_the_start("goes on")
+            return
+        while run.folder.exists():  # two runs of one second
+            run.started = run.started.replace(microsecond=0) + fleet_run.ONE_SECOND
+        run.journal = Journal(run.folder)
+        run.journal.write(
+            "run",
+            fleet_run.stamp(),
+            id=run.id,
+            **resume.identity(run),
+            process=resume.myself(run),
+        )
+        self._tell_of_the_start("begins")
+
+    def _tell_of_the_start(self, verb: str) -> None:
+        plan.write(self.run)
+        number = sum(self.run.state.is_host_in_limit(it) for it in self.run.state.inventory)
+        clusters = "1 cluster" if number == 1 else f"{number} clusters"
+        notify.event("start", f"{self.run.deploy} {verb}: {clusters}")
 
     def results(self) -> list[ClusterResult]:
         """
@@ -153,6 +171,7 @@ class Recorder(BaseStateCallback):
             result = self.clusters[host.name]
             result.facts = run.notes.get(host.name, {})
             result.answers = run.answers.get(host.name, {})
+            result.traffic = run.traffic.get(host.name)
             changed = {
                 ", ".join(state.op_meta[key].names): data.operation_meta
                 for key, data in state.ops[host].items()
@@ -164,7 +183,9 @@ class Recorder(BaseStateCallback):
             if result.status == "unreachable":
                 continue
             if host.name in run.held:
-                result.status, result.why = "held", run.held[host.name]
+                waits = run.held_by.get(host.name) == "approval"
+                result.status = "waiting" if waits else "held"
+                result.why = run.held[host.name]
             elif host in state.failed_hosts or host.name in run.failures:
                 result.status = "failed"
                 result.why = "; ".join(run.failures.get(host.name) or ["failed"])
@@ -193,6 +214,9 @@ class Recorder(BaseStateCallback):
         self._print(results, code)
         if self.run.journal is None:
             return
+        counts = Counter(it.status for it in results)
+        notify.event("end", f"{self.run.deploy} ended with exit {code}", counts, code)
+        notify.flush()
         self.journal("run ended", exit=code)
         document = self.document(results, code)
         plan.write(self.run)

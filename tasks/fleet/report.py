@@ -62,8 +62,8 @@ def junit(document: dict[str, Any]) -> str:
     root = ElementTree.Element("testsuites", name=document["deploy"])
     for cluster in document["clusters"]:
         steps, status = cluster["steps"], cluster["status"]
-        without_step = not steps or status == "held"
-        left_out = status in ("held", "not run")
+        left_out = status in ("held", "waiting", "not run")
+        without_step = not steps or left_out
         suite = ElementTree.SubElement(
             root,
             "testsuite",
@@ -72,7 +72,7 @@ def junit(document: dict[str, Any]) -> str:
             failures=str(
                 sum(it["status"] in UNDONE for it in steps) + (without_step and not left_out)
             ),
-            skipped=str(int(without_step and left_out)),
+            skipped=str(left_out + sum(it["status"] == "skipped" for it in steps)),
         )
         for step in steps:
             case = ElementTree.SubElement(
@@ -82,6 +82,8 @@ def junit(document: dict[str, Any]) -> str:
                 classname=cluster["name"],
                 time=str(step["seconds"]),
             )
+            if step["status"] == "skipped":
+                ElementTree.SubElement(case, "skipped")
             if step["status"] in UNDONE:
                 message = step["error"] or UNDONE[step["status"]]
                 ElementTree.SubElement(case, "failure", message=message)

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from tasks.checks.findings import Finding
     from tasks.fleet.inventory import Cluster
     from tasks.fleet.journal import Journal
+    from tasks.plans.rings import Rule
 
 ONE_SECOND = timedelta(seconds=1)
+#: What a verdict says of a cluster that is as it should be.
+NOTHING = "nothing to do"
 DONE, FAILED, REFUSED, FINDINGS, WAITING, HELD, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6
 
 
@@ -46,14 +49,20 @@ class Run:
     + failures: by cluster, the first message says why
     + rolled_back: by cluster, where it is again, such as "to 1.8.3 (revision 1), serving"; it
       counts as failed
-    + held: by cluster, why it was left untouched
+    + held: by cluster, why it was left untouched; + held_by: by which rule; + gates: those decided;
+      + closed: one of them held all that was left
+    + stop: who asked to finish the clusters under way and hold the rest, such as "SIGUSR1"
+    + bakes: by cluster, what is asked again and again while its ring bakes: problems, a line each
     + skipped: (cluster, operation) that had no part, such as a rescue where nothing failed
     + notes: by cluster, what the report shows beside its steps, such as {"Envoy Gateway": "1.8.3 →
       1.9.1"}
     + awaited: by cluster, what a program that says nothing itself was last seen to wait for
+    + dry: only planned
     + audit: reads only: no prompt, no journal
     + changed: clusters that this run has begun to change
     + verdicts: by cluster, what preflight says of it
+    + watching: by cluster under change, what ends its prober and notes what that met, waiting so
+      many seconds at most for requests under way; + traffic: by cluster, what it met
     + plan: by cluster, what would change: a title and the lines of its diff
     + before: entries of the journal that this run goes on with, where an earlier one was broken off
     """
@@ -63,15 +72,23 @@ class Run:
     arguments: tuple[str, ...]
     started: datetime
     state: Any = None
+    dry: bool = False
     audit: bool = False
     failures: dict[str, list[str]] = field(default_factory=dict)
     rolled_back: dict[str, str] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
+    held_by: dict[str, Rule] = field(default_factory=dict)
+    gates: set[str] = field(default_factory=set)
+    closed: bool = False
+    stop: str | None = None
+    bakes: dict[str, Callable[[], list[str]]] = field(default_factory=dict)
     skipped: set[tuple[str, str]] = field(default_factory=set)
     notes: dict[str, dict[str, str]] = field(default_factory=dict)
     awaited: dict[str, str] = field(default_factory=dict)
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    watching: dict[str, Callable[[float], None]] = field(default_factory=dict)
+    traffic: dict[str, dict[str, Any]] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     clusters: dict[str, Cluster] = field(default_factory=dict)
@@ -101,14 +118,19 @@ class Run:
 
     def exit_code(self) -> int:
         """
-        The first that applies of the signal's code, 5, 1 and 3 (docs/how-a-run-works.md, Exit
+        The first that applies of the signal's code, 6, 5, 1, 4 and 3 (docs/how-a-run-works.md, Exit
         codes).
         """
+        rules = set(self.held_by.values())
         failed = bool(self.failures) or bool(self.state and getattr(self.state, "failed_hosts", ()))
         if self.ended_by is not None:
             return 128 + self.ended_by
+        if "stop" in rules:
+            return INTERRUPTED
         if failed:
-            return HELD if self.held else FAILED
+            return HELD if "budget" in rules else FAILED
+        if rules & {"approval", "window"}:
+            return WAITING
         if any(it.severity != "info" for it in self.findings):
             return FINDINGS
         return DONE
@@ -209,4 +231,6 @@ def finish() -> None:
     if run.finished or run.state is None or run.report is None:
         return
     run.finished = True
+    for end in run.watching.values():
+        end(0.0)
     run.report.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from math import floor
 
 
@@ -28,3 +29,20 @@ def allowed(budget: int | float, clusters: int) -> int:
     """
     # The tiny addend keeps 0.29 * 100 at 29: binary fractions fall just below it.
     return budget if isinstance(budget, int) else floor(budget * clusters + 1e-9)
+
+
+def disagreement(values: Mapping[str, int | str], clusters: int) -> str | None:
+    """
+    Why the budgets of a run's clusters make no sense together, or None. ``values`` go by cluster;
+    ``clusters`` counts the whole inventory, so that ``--limit`` does not make a budget too large.
+    """
+    names: dict[int | str, str] = {}
+    for name, value in sorted(values.items()):
+        names.setdefault(value, name)
+    if len(names) > 1:
+        said = ", ".join(f"{value!r} on {name}" for value, name in names.items())
+        return f"{said}: a run has one: set it in group_data, or with --data"
+    value = next(iter(names), 0)
+    if isinstance(value, int) and value > clusters:
+        return f"{value} clusters may fail, but there are only {clusters}: set it to fewer"
+    return None

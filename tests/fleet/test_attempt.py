@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("in_memory")
 
 @fleet_operation()
 def rolled_back() -> Steps:
-    yield from step._inner(number="back")  # type: ignore[attr-defined]
+    yield from step._inner(number="back")
     fleet_run.current().rolled_back[host.name] = "to 1.8.3 (revision 1), serving"
 
 
@@ -50,6 +50,7 @@ def test_nothing_fails() -> None:
     assert written == ["1", "2", "release", "note"]
     assert (run.exit_code(), result.status, result.why) == (0, "done", None)
     assert [(it.name.removeprefix("Ring 0 | "), it.status) for it in result.steps] == [
+        ("Gate before ring 0", "unchanged"),
         ("Upgrade | Controller", "changed"),
         ("Upgrade | Traffic", "changed"),
         ("Roll back | Last good release", "skipped"),
@@ -115,7 +116,7 @@ def test_what_fails(faults: set[str], written: list[str], status: str, why: str)
     run = fleet_run.current()
     result = run.report.results()[0]
     assert (run.exit_code(), result.status, result.why) == (1, status, why)
-    assert len(result.steps) == 7
+    assert len(result.steps) == 8
 
 
 def test_a_step_says_what_failed_in_it() -> None:

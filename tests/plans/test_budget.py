@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.plans.budget import allowed, parse_budget
+from tasks.plans.budget import allowed, disagreement, parse_budget
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,20 @@ def test_refuses(budget: Any) -> None:
     assert str(error.value) == (
         f'{budget!r} is neither a number of clusters, such as 2, nor a share, such as "10%"'
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, None),
+        ({"a": 2, "b": 2}, None),
+        ({"a": "100%", "b": "100%"}, None),
+        (
+            {"a": 0, "b": "10%", "c": "10%"},
+            "0 on a, '10%' on b: a run has one: set it in group_data, or with --data",
+        ),
+        ({"a": 4, "b": 4}, "4 clusters may fail, but there are only 3: set it to fewer"),
+    ],
+)
+def test_disagreement(values: dict[str, int | str], said: str | None) -> None:
+    assert disagreement(values, clusters=3) == said
