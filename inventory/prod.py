@@ -45,7 +45,7 @@ _fleet = {
         "memory": "256Mi",
         # A proxy that goes still serves for min_drain at least, because Azure's load balancer goes
         # on sending to it for some seconds, and is gone after drain_timeout at most.
-        "min_drain": "10s",
+        "min_drain": "20s",
         "drain_timeout": "60s",
     },
     # What is served:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from pyinfra import host, state
+from pyinfra.context import ctx_host
 
+from tasks import change
+from tasks.connectors.command import KubeCommand
 from tasks.facts.kube import KubeObjects
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import render
-from tasks.operations import probe
+from tasks.operations import probe, prober, proxies
 from tasks.operations.kube import apply_steps, wait_until
-from tasks.plans import conditions, images, probes
+from tasks.plans import conditions, images, kinds, probes
 from tasks.plans.kinds import GATEWAY_API, title
+from tasks.plans.probes import Answer, Request
 
 Object = Mapping[str, Any]
 #: By cluster: Gateways that did not serve before this run, and why.
 _sick: dict[str, dict[tuple[str, str], str]] = {}
+#: By cluster: what answered before this run changed anything, whatever the address.
+_before: dict[str, dict[Request, Answer]] = {}
+BASELINE = "answers before"
 AZURE_IPV4 = "service.beta.kubernetes.io/azure-load-balancer-ipv4"
 
 
@@ -71,20 +80,77 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
 
 
 @fleet_operation()
-def applied(manifests: Sequence[Object]) -> Steps:
+def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
     """
     Server-side apply of what ``objects`` rendered; a field that another manager owns stops the
     cluster.
     """
-    yield from apply_steps(manifests)
+
+    def before() -> None:
+        change.begin(data)
+        good = change.last_good()
+        version = good.version if good else data.envoy_gateway_version
+        was = objects(host.name, data.model_copy(update={"envoy_gateway_version": version}))
+        change.remember_objects(data, was, manifests)
+
+    yield from apply_steps(manifests, before=before)
+
+
+@fleet_operation()
+def watched(data: Cluster) -> Steps:
+    """
+    Ask every listener and every HTTPRoute of our Gateways, also those that the inventory does not
+    know, what it answers before anything is changed; then go on asking while the cluster is
+    changed, ``probe.rate`` times a second through each listener. ``judged`` ends it.
+    """
+    yield from ()
+    run = fleet_run.current()
+    verdict = run.verdicts.get(host.name)
+    if not state.is_executing or not data.probe.enabled:
+        return
+    if verdict is not None and verdict.change == fleet_run.NOTHING:
+        host.noop("nothing is going to change")
+        return
+    outcomes = probe.send_all(_requests(ours(data)[1], _listed(GATEWAY_API, "HTTPRoute")))
+    good = {
+        request: answer
+        for request, answer in outcomes.items()
+        if isinstance(answer, Answer) and not probes.problem(request, answer)
+    }
+    now = {probes.at(request): answer for request, answer in good.items()}
+    fleet_run.journal(BASELINE, cluster=host.name, answers=probes.recorded(now))
+    _before[host.name] = {**now, **probes.remembered(run.before, BASELINE, host.name)}
+    if good and data.probe.rate:
+        prober.start(host.name, list(good), data.probe.rate)
+        run.watching[host.name] = partial(_note_traffic, ctx_host.get())
+
+
+@fleet_operation()
+def judged(data: Cluster) -> Steps:
+    """
+    End what ``watched`` began, and say what it met. Lost requests do not fail the cluster: the last
+    requests decide.
+    """
+    yield from ()
+    end = fleet_run.current().watching.pop(host.name, None)
+    if state.is_executing and end is not None:
+        end(probe.TIMEOUT)
+
+
+def _note_traffic(cluster: Any, timeout: float) -> None:
+    run, seen = fleet_run.current(), prober.stop(cluster.name, timeout)
+    if seen is not None and cluster.name in run.changed:
+        fleet_run.note(cluster, "traffic while changing", seen.text)
+        run.traffic[cluster.name] = asdict(seen)
 
 
 @fleet_operation()
 def serving(data: Cluster) -> Steps:
     """
     Wait until every Gateway of our controller is Programmed for its newest generation, every proxy
-    runs the wanted image with nothing older left, and every listener answers a real request.
-    Changes nothing.
+    runs the wanted image with nothing older left, and every listener answers a real request; where
+    this run changed the cluster, every listener of each proxy Pod too, and every route that
+    answered before. Changes nothing.
 
     Helm reports success half a minute before the first proxy is replaced, with all conditions
     green.
@@ -92,16 +158,54 @@ def serving(data: Cluster) -> Steps:
     yield from ()
     if not state.is_executing:
         return
-    wanted = images.wanted(data)
-    seen: dict[str, list[dict[str, Any]]] = {}
-    sick = _sick.get(host.name, {})
+    gateways, routes = _programmed(data)
+    sick, wanted = _sick.get(host.name, {}), images.wanted(data)
+    addresses = [
+        it["value"] for gateway in gateways for it in gateway.get("status", {}).get("addresses", ())
+    ]
+    if sick:
+        fleet_run.note(host, "left as they were before", "; ".join(sick.values()))
+    fleet_run.note(host, "Envoy", wanted.envoy.rpartition(":")[2])
+    fleet_run.note(host, "addresses", ", ".join(dict.fromkeys(addresses)) or "none")
+    if not data.probe.enabled:
+        fleet_run.note(host, "traffic", "not probed: probe.enabled is false")
+        return
+    run, before = fleet_run.current(), _before.get(host.name, {})
+    mine = {f"{it.namespace}/{it.name}" for it in data.routes if it.kind == "HTTPRoute"}
+    requests = _requests(gateways, (it for it in routes if "/".join(_key(it)) in mine))
+    others = (it for it in _requests(gateways, routes) if it not in requests)
+    requests += [it for it in others if probes.at(it) in before]
+    outcomes: dict[Request, Answer | str] = {}
+
+    def unanswered() -> list[str]:
+        outcomes.update(probe.send_all(requests))
+        return probes.problems(outcomes, before)
+
+    wait_until(unanswered, data.probe.timeout)
+    through = len({(it.gateway, it.listener) for it in requests})
+    said = f"{len(requests)} requests answered through {through} listeners"
+    fleet_run.note(host, "traffic", said)
+    for request, answer in sorted(outcomes.items(), key=lambda it: it[0].text):
+        fleet_run.note_answer(host, request.text, getattr(answer, "text", ""))
+    if _touched():
+        _prove_each_proxy(data, gateways, requests)
+    run.bakes[host.name] = lambda: probes.problems(probe.send_all(requests), before)
+
+
+def _programmed(data: Cluster) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """
+    Wait for conditions and proxies; then the Gateways that are to serve, and all HTTPRoutes of the
+    cluster, which are read only where some have to answer.
+    """
+    wanted, sick = images.wanted(data), _sick.get(host.name, {})
     mine = {(it.namespace, it.name) for it in data.routes if it.kind == "HTTPRoute"}
+    gateways: list[dict[str, Any]] = []
+    routes: list[dict[str, Any]] = []
 
     def missing() -> list[str]:
         classes, every = ours(data)
-        seen["Gateway"] = gateways = [it for it in every if _key(it) not in sick]
-        routes = _listed(GATEWAY_API, "HTTPRoute") if mine else []
-        seen["HTTPRoute"] = [it for it in routes if _key(it) in mine]
+        gateways[:] = [it for it in every if _key(it) not in sick]
+        routes[:] = _listed(GATEWAY_API, "HTTPRoute") if mine or host.name in _before else []
         lines = [line for it in classes for line in conditions.gateway_class(it)]
         lines += [line for it in gateways for line in conditions.gateway(it)]
         for route in routes:
@@ -114,41 +218,76 @@ def serving(data: Cluster) -> Steps:
         return lines + proxies_behind(gateways, classes, data, wanted)
 
     wait_until(missing, data.timeout)
-    gateways = seen["Gateway"]
-    addresses = [
-        it["value"] for gateway in gateways for it in gateway.get("status", {}).get("addresses", ())
-    ]
-    if sick:
-        fleet_run.note(host, "left as they were before", "; ".join(sick.values()))
-    fleet_run.note(host, "Envoy", wanted.envoy.rpartition(":")[2])
-    fleet_run.note(host, "addresses", ", ".join(dict.fromkeys(addresses)) or "none")
-    if not data.probe.enabled:
-        fleet_run.note(host, "traffic", "not probed: probe.enabled is false")
+    return gateways, routes
+
+
+def _requests(gateways: Iterable[Object], routes: Iterable[Object]) -> list[Request]:
+    every = list(routes)
+    return [it for gateway in gateways for it in probes.requests(gateway, every)]
+
+
+def _touched() -> bool:
+    """Whether every proxy has to prove itself: this run changed the cluster, or it goes back."""
+    run = fleet_run.current()
+    return host.name in run.changed or run.deploy == "rollback"
+
+
+def _prove_each_proxy(
+    data: Cluster, gateways: Sequence[Object], requests: Sequence[Request]
+) -> None:
+    asked = proxies.Asked()
+
+    def unproven() -> list[str]:
+        nonlocal asked
+        asked = proxies.ask(proxies.found(gateways, requests))
+        return [] if asked.denied else asked.problems + proxies.differing(asked, gateways)
+
+    wait_until(unproven, data.probe.timeout)
+    if asked.denied:
+        fleet_run.note(host, "proxies", f"not probed one by one: {asked.denied}")
         return
-    requests = [it for gateway in gateways for it in probes.requests(gateway, seen["HTTPRoute"])]
-    answers: dict[probes.Request, probes.Answer] = {}
-
-    def unanswered() -> list[str]:
-        problems, got = probe.send_all(requests)
-        answers.update(got)
-        return problems
-
-    wait_until(unanswered, data.probe.timeout)
-    through = len({(it.gateway, it.listener) for it in answers})
-    fleet_run.note(host, "traffic", f"{len(answers)} requests answered through {through} listeners")
-    for request, answer in sorted(answers.items(), key=lambda it: it[0].text):
-        fleet_run.note_answer(host, request.text, _answer(answer))
+    fleet_run.note(host, "proxies", asked.text)
+    for (pod, request), answer in asked.answers.items():
+        place = f"{pod.title}, {request.gateway}:{request.listener}"
+        fleet_run.note_answer(host, place, f"{answer.text}, Envoy {pod.envoy}")
 
 
-def remember_the_sick(data: Cluster) -> None:
+@fleet_operation()
+def repaired(data: Cluster) -> Steps:
+    """
+    Restart, one by one, the proxies whose HTTPS listener completes no handshake although its Secret
+    is good: controllers before 1.9 could leave proxies without their TLS Secrets after a restart
+    (envoyproxy/gateway#9519). The next one goes when its predecessor's successor serves.
+    """
+    if not state.is_executing or not data.probe.enabled or not _touched():
+        return
+    gateways, routes = _programmed(data)
+    requests = [it for it in _requests(gateways, routes) if it.scheme == "https"]
+    broken = proxies.without_handshake(gateways, requests, fleet_run.now())
+    if not broken:
+        host.noop("every proxy completes handshakes")
+    for pod in broken:
+        change.begin(data, going_back=True)
+        host.log(f"{pod.title} completes no handshake: restarts")
+        there = proxies.found(gateways, requests)
+        path = kinds.path("v1", "Pod", pod.namespace, pod.name)
+        yield KubeCommand("DELETE", path, ok=[404])
+        wait_until(partial(proxies.unreplaced, there, gateways, requests), data.timeout)
+    if broken:
+        fleet_run.note(host, "proxies restarted", ", ".join(it.name for it in broken))
+
+
+def remember_the_sick(data: Cluster, every: Sequence[Object] | None = None) -> None:
     """
     Gateways of others, not in the inventory, that do not serve before anything is changed: they are
     not waited for afterwards, and the report names them. The inventory's own must serve.
+
+    + every: ``ours``, where it was read already
     """
     own = {(it.namespace, it.name) for it in data.gateways}
     _sick[host.name] = {
         _key(it): problems[0]
-        for it in ours(data)[1]
+        for it in (ours(data)[1] if every is None else every)
         if _key(it) not in own and (problems := conditions.gateway(it))
     }
 
@@ -162,15 +301,20 @@ def ours(data: Cluster) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     The GatewayClasses of our controller, and the Gateways of these classes; other controllers' are
     left alone.
     """
-    classes = [
-        it
-        for it in _listed(GATEWAY_API, "GatewayClass")
-        if it["spec"]["controllerName"] == data.controller_name
-    ]
+    return of_our_controller(
+        data, _listed(GATEWAY_API, "GatewayClass"), _listed(GATEWAY_API, "Gateway")
+    )
+
+
+def of_our_controller(
+    data: Cluster, every_class: Sequence[dict[str, Any]], every: Sequence[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """``ours``, out of all GatewayClasses and Gateways of a cluster."""
+    classes = [it for it in every_class if it["spec"]["controllerName"] == data.controller_name]
     names = {it["metadata"]["name"] for it in classes}
     gateways = [
         it
-        for it in _listed(GATEWAY_API, "Gateway")
+        for it in every
         if it["spec"]["gatewayClassName"] in names
         and (not data.watch_namespaces or it["metadata"]["namespace"] in data.watch_namespaces)
     ]
@@ -245,8 +389,3 @@ def _behind(
 def _listed(group: str, kind: str) -> list[dict[str, Any]]:
     version = "v1" if group == GATEWAY_API else "v1alpha1"
     return fact(KubeObjects, api_version=f"{group}/{version}", kind=kind)
-
-
-def _answer(answer: probes.Answer) -> str:
-    by = f" from {answer.by}" if answer.by else ""
-    return f"{answer.status or 'connected'}{by}"

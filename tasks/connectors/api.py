@@ -91,6 +91,11 @@ class Api:
         call = Call(method, path, query, None, "application/json", None, frozenset())
         return json.loads(self.text(call, timeout))
 
+    @property
+    def client(self) -> Any:
+        """The official client, for what is more than a request and its answer: a websocket."""
+        return self._client
+
     def close(self) -> None:
         self._client.close()
 

@@ -91,7 +91,7 @@ class Proxy(Strict):
     replicas: Annotated[int, Field(ge=1)] = 2
     cpu: Text = "100m"
     memory: Text = "256Mi"
-    min_drain: Text = "10s"
+    min_drain: Text = "20s"
     drain_timeout: Text = "60s"
 
 

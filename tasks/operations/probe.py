@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import socket
 import ssl
 from collections.abc import Sequence
 from functools import cache
 
-from tasks.plans.probes import Answer, Request, answered_by, problem
+from tasks.plans.probes import Answer, Request, answered_by
 
 TIMEOUT = 5.0
 
@@ -20,23 +21,35 @@ def send(request: Request, timeout: float = TIMEOUT) -> Answer:
 
     Raises OSError or http.client.HTTPException.
     """
-    raw = socket.create_connection((request.address, request.port), timeout)
-    with raw:
-        if request.scheme == "tcp":
-            return Answer(0)
-        stream: socket.socket = raw
-        if request.scheme == "https":
-            stream = _unverified().wrap_socket(raw, server_hostname=request.host)
-        connection = http.client.HTTPConnection(request.host, request.port, timeout=timeout)
-        connection.sock = stream
+    with socket.create_connection((request.address, request.port), timeout) as raw:
+        return exchange(request, raw, timeout)
+
+
+def exchange(request: Request, raw: socket.socket, timeout: float = TIMEOUT) -> Answer:
+    """One request over a connection that is open. Raises as ``send`` does."""
+    if request.scheme == "tcp":
+        return Answer(0)
+    raw.settimeout(timeout)
+    stream, certificate = raw, None
+    if request.scheme == "https":
+        stream = secure = _unverified().wrap_socket(raw, server_hostname=request.host)
+        certificate = hashlib.sha256(secure.getpeercert(binary_form=True) or b"").hexdigest()
+    connection = http.client.HTTPConnection(request.host, request.port, timeout=timeout)
+    connection.sock = stream
+    try:
         connection.request(
             "GET", request.path, headers={"User-Agent": "envoyfleet", "Connection": "close"}
         )
         answer = connection.getresponse()
-        body = answer.read(65536)
-        headers = {key.lower(): value for key, value in answer.getheaders()}
-        by = answered_by(headers, body)
-        return Answer(answer.status, by, empty=not body and "content-type" not in headers)
+    except ssl.SSLError as error:
+        if "CERTIFICATE_REQUIRED" in str(error.reason):  # of the client: the listener is at work
+            return Answer(0, certificate=certificate)
+        raise
+    body = answer.read(65536)
+    headers = {key.lower(): value for key, value in answer.getheaders()}
+    by = answered_by(headers, body)
+    empty = not body and "content-type" not in headers
+    return Answer(answer.status, by, empty, certificate)
 
 
 @cache
@@ -48,23 +61,19 @@ def _unverified() -> ssl.SSLContext:
     return context
 
 
-def send_all(requests: Sequence[Request]) -> tuple[list[str], dict[Request, Answer]]:
-    """What went wrong, a line each, and the answers to all that got one; all at once."""
+def send_all(requests: Sequence[Request]) -> dict[Request, Answer | str]:
+    """The answer to each request, or why there was none; all at once."""
     from gevent.pool import Pool
 
-    answers: dict[Request, Answer] = {}
-    problems: list[str] = []
-
-    def one(request: Request) -> None:
+    def one(request: Request) -> Answer | str:
         try:
-            answers[request] = send(request)
+            return send(request)
         except (OSError, http.client.HTTPException) as error:
-            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            problems.append(f"{request.text}: {why}")
-            return
-        unproven = problem(request, answers[request])
-        if unproven:
-            problems.append(unproven)
+            return reason(error)
 
-    Pool(16).map(one, requests)
-    return sorted(problems), answers
+    return dict(zip(requests, Pool(16).map(one, requests), strict=True))
+
+
+def reason(error: Exception) -> str:
+    """Such as "Connection refused"."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 Object = Mapping[str, Any]
@@ -18,8 +18,8 @@ class Request:
 
     + address, port: where to connect; + scheme: "http", "https" or "tcp"
     + host: for the Host header and SNI; + path: such as "/"
-    + routed: whether a route of the inventory should take it; without one any answer of the proxy
-      counts
+    + route: the HTTPRoute that should take it, such as "shop/cart"; without one any answer of the
+      proxy counts
     """
 
     gateway: str
@@ -29,7 +29,7 @@ class Request:
     port: int
     host: str = ""
     path: str = "/"
-    routed: bool = False
+    route: str = ""
 
     @property
     def text(self) -> str:
@@ -43,12 +43,39 @@ class Request:
 class Answer:
     """
     + status: of HTTP, 0 for a bare connection; + by: who answered, such as "demo/blue-5c9f
-      (lab-1)", or "".
+      (lab-1)", or ""; + certificate: SHA-256 of the certificate that was served, None without TLS
     """
 
     status: int
     by: str = ""
     empty: bool = False
+    certificate: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Such as "200 from demo/blue-5c9f (lab-1), certificate 3fa1b2c4"."""
+        by = f" from {self.by}" if self.by else ""
+        served = f", certificate {self.certificate[:8]}" if self.certificate else ""
+        return f"{self.status or 'connected'}{by}{served}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """
+    What a stream of requests met. + failures: by kind, such as {"503": 2, "ConnectionResetError":
+    1}; + longest_gap: seconds in which a listener answered nothing
+    """
+
+    requests: int
+    failures: Mapping[str, int]
+    longest_gap: float
+
+    @property
+    def text(self) -> str:
+        """Such as "1,204 requests, 2 failed (503: 2), longest gap 0.11 s"."""
+        kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(self.failures.items()))
+        failed = f"{sum(self.failures.values()):,} failed" + (f" ({kinds})" if kinds else "")
+        return f"{self.requests:,} requests, {failed}, longest gap {self.longest_gap:.2f} s"
 
 
 def requests(gateway: Object, routes: Iterable[Object]) -> list[Request]:
@@ -70,19 +97,20 @@ def requests(gateway: Object, routes: Iterable[Object]) -> list[Request]:
                 found.append(base)
                 continue
             scheme = "https" if protocol == "HTTPS" else "http"
-            for host, path, routed in _targets(gateway, listener, routes) or [
-                (concrete(listener.get("hostname")) or address, "/", False)
+            for host, path, route in _targets(gateway, listener, routes) or [
+                (concrete(listener.get("hostname")) or address, "/", "")
             ]:
                 found.append(
-                    Request(name, listener["name"], scheme, address, port, host, path, routed)
+                    Request(name, listener["name"], scheme, address, port, host, path, route)
                 )
     return found
 
 
 def _targets(
     gateway: Object, listener: Object, routes: Iterable[Object]
-) -> list[tuple[str, str, bool]]:
-    found = {}
+) -> list[tuple[str, str, str]]:
+    """Host name, path and route of each request, the first of several routes for the same."""
+    found: dict[tuple[str, str], str] = {}
     for route in routes:
         if route["kind"] != "HTTPRoute" or not _attached(gateway, listener, route):
             continue
@@ -96,9 +124,9 @@ def _targets(
             if hostname and not covered(hostname, listener.get("hostname")):
                 continue
             host = concrete(_narrower(hostname, listener.get("hostname"))) or "probe.invalid"
-            target = (host, path.get("value", "/"), True)
-            found[target] = target
-    return list(found.values())
+            meta = route["metadata"]
+            found.setdefault((host, path.get("value", "/")), f"{meta['namespace']}/{meta['name']}")
+    return [(*target, route) for target, route in found.items()]
 
 
 def _attached(gateway: Object, listener: Object, route: Object) -> bool:
@@ -146,7 +174,7 @@ def problem(request: Request, answer: Answer) -> str | None:
     route", an empty 500 or 503 its refusal of a broken or backendless route (facts measured with
     Envoy 1.38 to 1.40).
     """
-    if request.scheme == "tcp" or not request.routed:
+    if request.scheme == "tcp" or not request.route:
         return None
     if answer.status == 404 and answer.empty:
         return f"{request.text}: 404 from Envoy itself: no route took the request"
@@ -154,6 +182,54 @@ def problem(request: Request, answer: Answer) -> str | None:
         who = "Envoy itself" if answer.empty else "behind it"
         return f"{request.text}: {answer.status} from {who}"
     return None
+
+
+def problems(
+    outcomes: Mapping[Request, Answer | str], before: Mapping[Request, Answer]
+) -> list[str]:
+    """
+    What does not serve, a line each. A route that answered before must not do worse now.
+
+    + outcomes: the answer to each request, or why there was none
+    + before: answers before a change, by ``at``
+    """
+    found = []
+    for request, outcome in outcomes.items():
+        was = before.get(at(request)) if request.route else None
+        if isinstance(outcome, str):
+            why: str | None = f"{request.text}: {outcome}"
+        else:
+            why = problem(request, outcome)
+            if why is None and was and was.status < 400 <= outcome.status:
+                why = f"{request.text}: {outcome.text}"
+        if why and was:
+            why = f"HTTPRoute {request.route} answered {was.text} before the change, and now {why}"
+        if why:
+            found.append(why)
+    return sorted(found)
+
+
+def at(request: Request) -> Request:
+    """The request whatever the address: the same before and after an address changed."""
+    return replace(request, address="")
+
+
+def recorded(answers: Mapping[Request, Answer]) -> list[dict[str, Any]]:
+    """For the journal: [{"request": {...}, "answer": {...}}]."""
+    return [{"request": asdict(it), "answer": asdict(answer)} for it, answer in answers.items()]
+
+
+def remembered(
+    entries: Iterable[Mapping[str, Any]], event: str, cluster: str
+) -> dict[Request, Answer]:
+    """
+    What ``recorded`` wrote for a cluster into the journal of a run that was broken off: the first
+    such entry, for the later ones saw a cluster that was half changed.
+    """
+    for entry in entries:
+        if (entry.get("event"), entry.get("cluster")) == (event, cluster):
+            return {Request(**it["request"]): Answer(**it["answer"]) for it in entry["answers"]}
+    return {}
 
 
 def answered_by(headers: Mapping[str, str], body: bytes) -> str:

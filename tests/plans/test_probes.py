@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from tasks.plans import probes
 from tasks.plans.probes import Answer, Request, answered_by, concrete, covered, problem, requests
 
 GATEWAY_META = {"name": "public", "namespace": "edge"}
@@ -41,7 +43,7 @@ def path(value: str, kind: str = "PathPrefix") -> dict[str, Any]:
 
 
 BARE = "edge/public:http http://10.0.0.1:80/ unrouted"
-SHOP = "edge/public:http http://shop.example.com:80/ routed"
+SHOP = "edge/public:http http://shop.example.com:80/ shop/shop"
 REQUESTS = [
     pytest.param(gateway(HTTP), [], [BARE], id="no route: any answer of the proxy"),
     pytest.param(gateway(HTTP, addresses=()), [], [], id="no address"),
@@ -55,7 +57,7 @@ REQUESTS = [
     pytest.param(
         gateway(https("*.example.com")),
         [route("shop.example.com", match=path("/cart"))],
-        ["edge/public:https https://shop.example.com:443/cart routed"],
+        ["edge/public:https https://shop.example.com:443/cart shop/shop"],
         id="HTTPS and a path",
     ),
     pytest.param(
@@ -67,13 +69,13 @@ REQUESTS = [
     pytest.param(
         gateway(https("shop.example.com")),
         [route("*.example.com")],
-        ["edge/public:https https://shop.example.com:443/ routed"],
+        ["edge/public:https https://shop.example.com:443/ shop/shop"],
         id="a wildcard route on one name",
     ),
     pytest.param(
         gateway(https("*.shop.example.com")),
         [route()],
-        ["edge/public:https https://probe.shop.example.com:443/ routed"],
+        ["edge/public:https https://probe.shop.example.com:443/ shop/shop"],
         id="a route of every name",
     ),
     pytest.param(gateway(HTTP), [route("a.b", sectionName="https")], [BARE], id="other listener"),
@@ -108,7 +110,7 @@ REQUESTS = [
     pytest.param(
         gateway(HTTP),
         [route("a.b"), route("a.b")],
-        ["edge/public:http http://a.b:80/ routed"],
+        ["edge/public:http http://a.b:80/ shop/shop"],
         id="each once",
     ),
 ]
@@ -117,7 +119,7 @@ REQUESTS = [
 @pytest.mark.parametrize(("thing", "routes", "wanted"), REQUESTS)
 def test_requests(thing: Any, routes: list[Any], wanted: list[str]) -> None:
     found = requests(thing, routes)
-    assert [f"{it.text} {'routed' if it.routed else 'unrouted'}" for it in found] == wanted
+    assert [f"{it.text} {it.route or 'unrouted'}" for it in found] == wanted
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_concrete() -> None:
     assert [concrete(it) for it in ("*.a.com", "a.com", None)] == ["probe.a.com", "a.com", None]
 
 
-ROUTED = Request("edge/public", "http", "http", "10.0.0.1", 80, "a.b", "/", routed=True)
+ROUTED = Request("edge/public", "http", "http", "10.0.0.1", 80, "a.b", "/", "shop/shop")
 UNROUTED = Request("edge/public", "http", "http", "10.0.0.1", 80, "a.b")
 TCP = Request("edge/public", "tcp", "tcp", "10.0.0.1", 9000)
 TEXT = "edge/public:http http://a.b:80/"
@@ -189,3 +191,83 @@ def test_problem(request_: Request, answer: Answer, why: str | None) -> None:
 )
 def test_answered_by(headers: dict[str, str], body: bytes, by: str) -> None:
     assert answered_by(headers, body) == by
+
+
+BEFORE = {probes.at(ROUTED): Answer(200, "shop/shop-1")}
+CHANGED = "HTTPRoute shop/shop answered 200 from shop/shop-1 before the change, and now"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "before", "lines"),
+    [
+        pytest.param({ROUTED: Answer(200), TCP: Answer(0)}, {}, [], id="all serve"),
+        pytest.param({TCP: "Connection refused"}, {}, [f"{TCP.text}: Connection refused"]),
+        pytest.param({ROUTED: "timed out"}, {}, [f"{TEXT}: timed out"], id="new route"),
+        pytest.param(
+            {ROUTED: "timed out"}, BEFORE, [f"{CHANGED} {TEXT}: timed out"], id="answered before"
+        ),
+        pytest.param(
+            {ROUTED: Answer(503, empty=True)},
+            BEFORE,
+            [f"{CHANGED} {TEXT}: 503 from Envoy itself"],
+        ),
+        pytest.param({ROUTED: Answer(403)}, BEFORE, [f"{CHANGED} {TEXT}: 403"], id="locked out"),
+        pytest.param({ROUTED: Answer(302)}, BEFORE, [], id="as good as before"),
+        pytest.param({ROUTED: Answer(403)}, {probes.at(ROUTED): Answer(401)}, [], id="no worse"),
+        pytest.param({UNROUTED: Answer(404, empty=True)}, BEFORE, [], id="no route in question"),
+    ],
+)
+def test_problems(
+    outcomes: dict[Request, Answer | str], before: dict[Request, Answer], lines: list[str]
+) -> None:
+    assert probes.problems(outcomes, before) == lines
+
+
+def test_an_address_may_change_meanwhile() -> None:
+    elsewhere = Request("edge/public", "http", "http", "10.0.0.9", 80, "a.b", "/", "shop/shop")
+    assert probes.at(ROUTED) == probes.at(elsewhere)
+
+
+def test_what_the_journal_remembers() -> None:
+    answers = {probes.at(ROUTED): Answer(200, "shop/shop-1"), probes.at(TCP): Answer(0)}
+    said = [
+        {"event": "run"},
+        {"event": "answers", "cluster": "weu-2", "answers": []},
+        {"event": "answers", "cluster": "weu-1", "answers": probes.recorded(answers)},
+        {"event": "answers", "cluster": "weu-1", "answers": []},  # of a later attempt
+    ]
+    entries = json.loads(json.dumps(said))
+    assert probes.remembered(entries, "answers", "weu-1") == answers
+    assert probes.remembered(entries, "answers", "weu-3") == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        pytest.param(Answer(0), "connected"),
+        pytest.param(Answer(404), "404"),
+        pytest.param(
+            Answer(200, "demo/blue-1 (weu-1)", certificate="3fa1b2c4d5e6"),
+            "200 from demo/blue-1 (weu-1), certificate 3fa1b2c4",
+        ),
+    ],
+)
+def test_answer_text(answer: Answer, text: str) -> None:
+    assert answer.text == text
+
+
+@pytest.mark.parametrize(
+    ("seen", "text"),
+    [
+        pytest.param(
+            probes.Seen(1204, {}, 0.113), "1,204 requests, 0 failed, longest gap 0.11 s", id="none"
+        ),
+        pytest.param(
+            probes.Seen(90, {"503": 2, "ConnectionResetError": 1}, 4.6),
+            "90 requests, 3 failed (503: 2, ConnectionResetError: 1), longest gap 4.60 s",
+            id="some",
+        ),
+    ],
+)
+def test_seen_text(seen: probes.Seen, text: str) -> None:
+    assert seen.text == text
