@@ -74,7 +74,8 @@ def controller(data: Cluster) -> Steps:
     else:
         change.begin(data, going_back=True)
         envoy_gateway.unstick(data)
-        show(f"Will roll release {data.namespace}/{data.release} back to {good.revision}", [])
+        lines = helm.difference_to(good.revision, release) if release else []
+        show(f"Will roll release {data.namespace}/{data.release} back to {good.revision}", lines)
         with narrated("helm rollback", lambda: envoy_gateway.pods_waiting(data)):
             yield from helm.rollback._inner(
                 release=data.release,

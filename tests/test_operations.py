@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +17,21 @@ from tasks.fleet.charts import Chart
 from tasks.fleet.guard import FactFailed, one_line
 from tasks.operations import helm
 from tasks.operations.kube import wait_until
+from tasks.plans.helm import Release
 from tasks.plans.kinds import kind_of
 
+RELEASE = Release(
+    name="eg",
+    namespace="eg-system",
+    revision=2,
+    status="deployed",
+    chart="gateway-helm",
+    chart_version="1.9.1",
+    app_version="v1.9.1",
+    values={},
+    content="",
+    manifest="{apiVersion: v1, kind: Service, metadata: {name: new}}",
+)
 CHART = Chart("gateway-helm", "1.9.1", "sha256:5f3c", Path("/charts/it's.tgz"))
 
 
@@ -47,6 +61,27 @@ def test_helm_gets_every_value_quoted_and_the_values_on_standard_input() -> None
 
 def test_a_helm_named_from_here_is_found_from_elsewhere() -> None:
     assert upgrade("./bin/helm").startswith(f"{Path.cwd()}/bin/helm upgrade ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "lines"),
+    [
+        pytest.param(True, ["create Service old", "@@ -0,0 +1,4 @@"], id="with --diff"),
+        pytest.param(False, [], id="without"),
+    ],
+)
+def test_going_back_shows_what_the_older_revision_installed(asked: bool, lines: list[str]) -> None:
+    old = replace(RELEASE, revision=1, manifest=RELEASE.manifest.replace("new", "old"))
+    record = {"namespace=eg-system, record=sh.helm.release.v1.eg.v1": old}
+    state = FakeState()
+    state.config.DIFF = asked
+    with (
+        ctx_state.use(state),
+        ctx_host.use(create_host(state, facts={"helm.HelmRelease": record})),
+    ):
+        shown = helm.difference_to(1, RELEASE)
+    assert shown[:2] == lines
+    assert ("delete Service new" in shown) is asked
 
 
 @pytest.fixture

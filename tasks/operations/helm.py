@@ -15,9 +15,11 @@ from pyinfra import state
 from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.exceptions import OperationError
 
+from tasks.facts.helm import HelmRelease
 from tasks.fleet.charts import Chart
-from tasks.fleet.guard import Steps, fleet_operation, kubernetes_version
+from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.plans import manifests
+from tasks.plans.helm import Release
 
 
 @fleet_operation()
@@ -114,11 +116,18 @@ def difference(
     return manifests.difference(_objects(installed or ""), planned)
 
 
-def between(installed: str, wanted: str) -> list[str]:
-    """The same for two revisions of a release, by their manifests: what going back changes."""
+def difference_to(revision: int, release: Release) -> list[str]:
+    """
+    The same for ``rollback``: from what ``release`` installed to what one of its older revisions
+    did. One request.
+    """
     if not state.config.DIFF:
         return []
-    return manifests.difference(_objects(installed), _objects(wanted))
+    record = f"sh.helm.release.v1.{release.name}.v{revision}"
+    wanted = fact(HelmRelease, record=record, namespace=release.namespace)
+    return manifests.difference(
+        _objects(release.manifest), _objects(wanted.manifest if wanted else "")
+    )
 
 
 #: By command and values: a greenlet that all clusters wait for; its value may be an exception.
