@@ -29,6 +29,10 @@ from pyinfra.api.exceptions import DeployError
 from tasks.plans import crds, helm
 
 LOCK, HELM = "fleet.lock", "helm"
+#: Where charts since 1.8 have the safe-upgrades policy of the Gateway API.
+POLICY = "charts/crds/templates/gatewayapi-safe-upgrade-policy.yaml"
+#: Its name there, and ours.
+POLICY_NAME, OWN_NAME = "safe-upgrades.gateway.networking.k8s.io", "safe-upgrades.envoyfleet.dev"
 DIGEST = re.compile(r"^Digest:\s*(sha256:[0-9a-f]{64})\s*$", re.MULTILINE)
 
 
@@ -85,11 +89,63 @@ class Chart:
                 for document in _yaml_all(data):
                     if document and document.get("kind") == "CustomResourceDefinition":
                         found[document["metadata"]["name"]] = crds.marked(document)
-        result = tuple(found[name] for name in sorted(found))
-        part = kept.with_suffix(f".{os.getpid()}")
-        part.write_text(json.dumps(result), encoding="utf-8")
-        part.replace(kept)
-        return result
+        return _kept(kept, [found[name] for name in sorted(found)])
+
+    def policy(self, helm_binary: str) -> tuple[dict[str, Any], ...]:
+        """
+        The safe-upgrades policy of the Gateway API and its binding, ``plans.crds.marked``; empty
+        before 1.8. One helm process a digest, the result is kept beside the chart. Raises
+        ChartRefused.
+
+        They have a name of our own. Helm 4.1 cannot roll back to a revision that holds an object
+        which exists, but not in the revision before ("original object ... not found"): were the
+        name the chart's, no release that was installed with it could ever go back.
+        """
+        if POLICY not in self.files:
+            return ()
+        kept = cache_folder() / f"policy-{self.digest.removeprefix('sha256:')}.json"
+        with _lock:
+            with suppress(OSError, ValueError):
+                return tuple(json.loads(kept.read_bytes()))
+            return _kept(kept, [*map(crds.marked, _rendered(self.path, POLICY, helm_binary))])
+
+
+def _kept(place: Path, objects: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    part = place.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps(objects), encoding="utf-8")
+    part.replace(place)
+    return tuple(objects)
+
+
+def _rendered(chart: Path, template: str, helm_binary: str) -> list[Any]:
+    """What ``helm template`` makes of one template, without a cluster. Raises ChartRefused."""
+    command = [helm_binary, "template", "eg", str(chart), "--show-only", template]
+    done = _ran(
+        [*command, "--set", "crds.enabled=true"],
+        f"{chart.name}: helm template did not end within 300 s",
+    )
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ChartRefused(f"{chart.name}: {template} cannot be rendered: {said}")
+    documents = _yaml_all(done.stdout.replace(POLICY_NAME, OWN_NAME).encode())
+    return [it for it in documents if it]
+
+
+def _ran(command: list[str], late: str) -> subprocess.CompletedProcess[str]:
+    """A helm that has ended. + late: what to say where it has not. Raises ChartRefused."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    except FileNotFoundError:
+        raise ChartRefused(
+            f"{command[0]} is not installed: install Helm 3.17 or newer, or set helm in the "
+            "inventory"
+        ) from None
+    except OSError as error:
+        raise ChartRefused(
+            f"{command[0]} cannot be started ({error.strerror}): correct helm in the inventory"
+        ) from error
+    except subprocess.TimeoutExpired:
+        raise ChartRefused(late) from None
 
 
 def locked(source: str, version: str, lock: Path, helm_binary: str, plain_http: bool) -> Chart:
@@ -161,27 +217,8 @@ def fetched(source: str, version: str, helm_binary: str, plain_http: bool = Fals
 
 def _pulled(source: str, version: str, helm_binary: str, plain_http: bool, folder: Path) -> Chart:
     command = [helm_binary, "pull", source, "--version", version, "--destination", str(folder)]
-    try:
-        done = subprocess.run(
-            [*command, *(["--plain-http"] if plain_http else [])],
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise ChartRefused(
-            f"{helm_binary} is not installed: install Helm 3.17 or newer, or set helm in the "
-            "inventory"
-        ) from None
-    except OSError as error:
-        raise ChartRefused(
-            f"{helm_binary} cannot be started ({error.strerror}): correct helm in the inventory"
-        ) from error
-    except subprocess.TimeoutExpired:
-        raise ChartRefused(
-            f"{source} {version}: no answer within 300 s: is the registry up?"
-        ) from None
+    late = f"{source} {version}: no answer within 300 s: is the registry up?"
+    done = _ran([*command, *(["--plain-http"] if plain_http else [])], late)
     digest = DIGEST.search(done.stdout + done.stderr)
     archive = next(folder.glob("*.tgz"), None)
     if done.returncode != 0 or digest is None or archive is None:

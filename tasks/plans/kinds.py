@@ -25,6 +25,12 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("apiextensions.k8s.io", "CustomResourceDefinition"): Kind(
         "customresourcedefinitions", False, 1
     ),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): Kind(
+        "validatingadmissionpolicies", False, 2
+    ),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): Kind(
+        "validatingadmissionpolicybindings", False, 3
+    ),
     ("", "ServiceAccount"): Kind("serviceaccounts", rank=10),
     ("", "Secret"): Kind("secrets", rank=11),
     ("", "ConfigMap"): Kind("configmaps", rank=11),

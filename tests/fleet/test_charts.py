@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.fleet.charts import Chart, ChartRefused, fetched, locked, once, read_lock
+from tasks.fleet.charts import POLICY, Chart, ChartRefused, fetched, locked, once, read_lock
 
 OCI = "oci://registry.example.com/charts/gateway-helm"
 DIGEST = "sha256:" + "5f3c" * 16
@@ -104,6 +104,31 @@ def test_crds_are_those_of_the_subchart_by_name(folder: Path, tmp_path: Path) ->
     assert [it.suffix for it in kept] == [".json"]
     (folder / "charts/crds/crds/gatewayapi-crds.yaml").unlink()
     assert fetched(str(folder), "1.9.1", "helm").crds == ()
+
+
+def test_the_policy_is_rendered_once_under_our_own_name(folder: Path, tmp_path: Path) -> None:
+    rendered = tmp_path / "rendered.yaml"
+    rendered.write_text("---\nmetadata: {name: safe-upgrades.gateway.networking.k8s.io}\n---\n")
+    helm = script(tmp_path, f"echo called >> {tmp_path}/called\ncat {rendered}\n")
+    assert fetched(str(folder), "1.9.1", str(helm)).policy(str(helm)) == ()  # before 1.8
+    template = folder / POLICY
+    template.parent.mkdir(parents=True)
+    template.write_text("kind: ValidatingAdmissionPolicy\n")
+    chart = fetched(str(folder), "1.9.1", str(helm))
+    [policy] = chart.policy(str(helm))
+    assert policy["metadata"]["name"] == "safe-upgrades.envoyfleet.dev"
+    assert chart.policy("no-such-helm") == (policy,)
+    assert (tmp_path / "called").read_text() == "called\n"
+
+
+def test_a_policy_that_cannot_be_rendered_is_one_line(folder: Path, tmp_path: Path) -> None:
+    template = folder / POLICY
+    template.parent.mkdir(parents=True)
+    template.write_text("")
+    helm = script(tmp_path, "echo 'Error: no such function' >&2\nexit 1\n")
+    chart = fetched(str(folder), "1.9.1", str(helm))
+    with pytest.raises(ChartRefused, match="cannot be rendered: Error: no such"):
+        chart.policy(str(helm))
 
 
 def test_an_oci_chart_is_pulled_once_and_kept(tmp_path: Path, helm: Path) -> None:

@@ -9,12 +9,21 @@ import pytest
 from tasks.plans.crds import (
     DIGEST,
     GENERATION,
+    STORED,
+    VERSION,
     bundle,
     changed,
+    collection,
     downgrades,
+    foreign_managers,
+    in_order,
+    item,
     marked,
     not_established,
+    not_served,
     stamped,
+    storage_version,
+    unproven,
 )
 
 GROUP = "gateway.networking.k8s.io"
@@ -40,7 +49,7 @@ WANTED = marked(crd())
 
 
 def live(of: dict[str, Any] = WANTED, generation: int = 4, **changes: Any) -> dict[str, Any]:
-    metadata = stamped(of, 4)["metadata"]
+    metadata = stamped(of, "1.9.1", 4, proven=True)["metadata"]
     return {"metadata": {**metadata, "generation": generation, **changes}}
 
 
@@ -58,10 +67,13 @@ def test_marked_leaves_the_chart_alone() -> None:
     assert original == crd()
 
 
-def test_stamped_says_the_generation() -> None:
-    assert stamped(WANTED, 4)["metadata"]["annotations"] == {
+@pytest.mark.parametrize("proven", [True, False])
+def test_stamped_says_generation_and_version(proven: bool) -> None:
+    assert stamped(WANTED, "1.9.1", 4, proven)["metadata"]["annotations"] == {
         **WANTED["metadata"]["annotations"],
+        VERSION: "1.9.1",
         GENERATION: "4",
+        **({STORED: "4"} if proven else {}),
     }
 
 
@@ -145,4 +157,111 @@ def test_bundle(there: list[dict[str, Any]], wanted: tuple[str, str]) -> None:
     ],
 )
 def test_downgrades(now: str, lines: list[str]) -> None:
-    assert downgrades([WANTED], [crd(version=now)]) == lines
+    assert downgrades([WANTED], [crd(version=now)], "1.9.1") == lines
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lines"),
+    [
+        pytest.param("1.9.1", [], id="the same"),
+        pytest.param("1.10.0", [], id="forward"),
+        pytest.param("1.9.0", ["proxies.x is of chart 1.9.1, newer than 1.9.0"], id="back"),
+    ],
+)
+def test_crds_without_a_bundle_know_the_chart_that_they_came_with(
+    wanted: str, lines: list[str]
+) -> None:
+    own = {"metadata": {"name": "proxies.x", "annotations": {DIGEST: "1"}}}
+    there = stamped(own, "1.9.1", 2, proven=False)
+    assert downgrades([own], [there], wanted) == lines
+
+
+def managed(manager: str, *fields: str, **more: str) -> dict[str, Any]:
+    entry = {"manager": manager, "fieldsV1": {"f:spec": {f"f:{it}": {} for it in fields}}, **more}
+    return {"metadata": {"name": f"gateways.{GROUP}", "managedFields": [entry]}}
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        pytest.param(managed("helm", "versions"), id="allowed"),
+        pytest.param(managed("kubectl-client-side-apply", "versions"), id="every kubectl"),
+        pytest.param(managed("envoyfleet", "versions"), id="ourselves"),
+        pytest.param(managed("kube-apiserver", "x", subresource="status"), id="only the status"),
+        pytest.param(managed("old", "group", "names", "scope"), id="nothing that differs"),
+        pytest.param({"metadata": {"name": f"gateways.{GROUP}"}}, id="nobody"),
+        pytest.param({**managed("old", "versions"), "metadata": {"name": "a.b"}}, id="another CRD"),
+    ],
+)
+def test_these_managers_are_not_foreign(there: dict[str, Any]) -> None:
+    assert foreign_managers([WANTED], [there], ["helm", "kubectl"]) == []
+
+
+def test_foreign_managers_are_named_with_the_key_to_set() -> None:
+    assert foreign_managers([WANTED], [managed("somebody", "versions")], ["helm"]) == [
+        f"CustomResourceDefinition gateways.{GROUP}: somebody manages its spec: ask who that is, "
+        'then let it stop, or add "somebody" to crd_managers'
+    ]
+    assert foreign_managers([WANTED], [managed("kubectl-edit", "versions")], ["helm"]) != []
+
+
+def versioned(name: str = "tcproutes", **served: bool) -> dict[str, Any]:
+    """A CRD with these versions, the first is stored."""
+    versions = [
+        {"name": it, "served": is_served, "storage": number == 0}
+        for number, (it, is_served) in enumerate(served.items())
+    ]
+    return crd(name, spec={"group": GROUP, "names": {"plural": name}, "versions": versions})
+
+
+def test_the_gateway_api_comes_first() -> None:
+    own = {"metadata": {"name": "backends.gateway.envoyproxy.io"}}
+    assert in_order([own, crd("httproutes"), crd("gateways")]) == [
+        crd("gateways"),
+        crd("httproutes"),
+        own,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("served", "late"),
+    [
+        pytest.param(["v1", "v1alpha2"], None, id="all"),
+        pytest.param(["v1alpha2"], "v1", id="the new one not yet"),
+        pytest.param([], "v1, v1alpha2", id="none"),
+    ],
+)
+def test_not_served(served: list[str], late: str | None) -> None:
+    wanted = [versioned(v1=True, v1alpha2=True, v0=False)]
+    name = f"tcproutes.{GROUP}"
+    lines = [f"CustomResourceDefinition {name}: {late} is not served yet"] if late else []
+    assert not_served(wanted, {name: served}) == lines
+
+
+@pytest.mark.parametrize(
+    ("wanted", "mark", "names"),
+    [
+        pytest.param(versioned(v1=True, v1alpha2=True), "4", [], id="proven for this generation"),
+        pytest.param(versioned(v1=True, v1alpha2=True), "3", [f"tcproutes.{GROUP}"], id="before"),
+        pytest.param(versioned(v1=True, v1alpha2=True), None, [f"tcproutes.{GROUP}"], id="never"),
+        pytest.param(versioned(v1=True), None, [], id="one version"),
+    ],
+)
+def test_unproven(wanted: dict[str, Any], mark: str | None, names: list[str]) -> None:
+    notes = {STORED: mark} if mark else None
+    there = {"metadata": {"name": f"tcproutes.{GROUP}", "generation": 4, "annotations": notes}}
+    assert unproven([wanted], [there]) == names
+    assert unproven([wanted], []) == []
+
+
+def test_paths_are_those_of_the_stored_version_where_it_is_served() -> None:
+    assert storage_version(versioned(v1=True, v1alpha2=True)) == "v1"
+    root = f"/apis/{GROUP}"
+    assert collection(versioned(v1=True, v1alpha2=True)) == f"{root}/v1/tcproutes"
+    assert collection(versioned(v1=False, v1alpha2=True)) == f"{root}/v1alpha2/tcproutes"
+    one = versioned(v1=True)
+    assert (
+        item(one, {"metadata": {"name": "old", "namespace": "demo"}})
+        == f"{root}/v1/namespaces/demo/tcproutes/old"
+    )
+    assert item(one, {"metadata": {"name": "old"}}) == f"{root}/v1/tcproutes/old"
