@@ -297,7 +297,9 @@ def _of_cluster(
         *preflight.installations(
             seen.deployments, data.release, data.namespace, now.release is not None
         ),
-        *_of_crds(wanted, version, seen, changed),
+        *preflight.crd_reasons(changed, seen.crds, data.crd_managers, chart.name, chart.version),
+        *(preflight.bundle_reasons(seen.crds, chart.crds, version) if changed else ()),
+        *preflight.stored_versions(seen.stored, changed),
         *preflight.unserved(chart.version, missing_served(chart.version, after), seen.used),
         *_of_schemas(chart, changed, seen.objects),
     ]
@@ -351,28 +353,6 @@ def denied(rights: Sequence[permissions.Right], namespace: str) -> list[permissi
     if not left or fact(MayDo, right=permissions.ALL):
         return []
     return [it for it in left if not fact(MayDo, right=it)]
-
-
-def _of_crds(
-    wanted: envoy_gateway.Desired, version: str | None, seen: Seen, changed: Sequence[Object]
-) -> list[Reason]:
-    data, chart = wanted.data, wanted.chart
-    older = [
-        f"CRDs never go back: {it}: keep them, older controllers work with newer CRDs"
-        for it in crds.downgrades(changed, seen.crds, chart.version)[:1]
-    ]
-    others = [
-        f"{it}: two managers would undo each other: let it bring the CRDs of {chart.name} "
-        f"{chart.version}, or take them from it first"
-        for it in crds.kept_by_others(changed, seen.crds)
-    ]
-    theirs = {_name(it) for it in seen.crds if preflight.keeps_itself(it)}
-    free = [it for it in changed if _name(it) not in theirs]
-    managers = crds.foreign_managers(free, seen.crds, data.crd_managers)
-    reasons = [Reason(preflight.listed(lines, 2)) for lines in (older, others, managers) if lines]
-    if changed:
-        reasons += preflight.bundle_reasons(seen.crds, chart.crds, version)
-    return [*reasons, *preflight.stored_versions(seen.stored, changed)]
 
 
 def _of_schemas(

@@ -4,7 +4,7 @@ What speaks against changing a cluster, and what the inventory accepts of it all
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,41 @@ def installations(
                 )
             )
     return found
+
+
+def crd_reasons(
+    changed: Iterable[Object],
+    live: Sequence[Object],
+    managers: Collection[str],
+    chart: str,
+    version: str,
+) -> list[Reason]:
+    """
+    CRDs that this change must not write: newer ones, and those of somebody else.
+
+    + changed: of the chart; + live: of the cluster, metadata is enough
+    + managers: whose fields may be taken over, such as ["helm", "kubectl"]
+    """
+    changed = list(changed)
+    theirs = {it["metadata"]["name"] for it in live if keeps_itself(it)}
+    free = [it for it in changed if it["metadata"]["name"] not in theirs]
+    older = crds.downgrades(changed, live, version)
+    kept = crds.kept_by_others(changed, live)
+    foreign = crds.foreign_managers(free, live, managers)
+    found = []
+    if older:
+        found.append(
+            f"CRDs never go back: {listed(older, 1)}: keep them, older controllers work with newer "
+            "CRDs"
+        )
+    if kept:
+        found.append(
+            f"{listed(kept, 1)}: two managers would undo each other: let it bring the CRDs of "
+            f"{chart} {version}, or take them from it first"
+        )
+    if foreign:
+        found.append(listed(foreign, 1))
+    return [Reason(it) for it in found]
 
 
 def bundle_reasons(
