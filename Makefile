@@ -65,9 +65,9 @@ lab-tests: setup
 	@$(call with_lab,$(TEST_LAB),3,$(ROOT) $(PYTEST) -m lab --timeout=$(LAB_TIMEOUT))
 
 nightly: setup ## the long campaigns: random fleets, labs killed at random moments
-	@echo "nightly: 400 random fleets through the ring engine, then 20 labs killed while they come up (1 h)"
+	@echo "nightly: 400 random fleets and 100,000 schedules through the ring engine, then 20 labs killed while they come up (1 h)"
 	@$(MAKE) need-root
-	@ENVOYFLEET_EXAMPLES=400 $(PYTEST) -q tests/fleet/test_rings.py
+	@ENVOYFLEET_EXAMPLES=400 ENVOYFLEET_SCHEDULES=100000 $(PYTEST) -q tests/fleet/test_rings.py tests/plans/test_rings.py
 	@$(ROOT) $(PYTEST) -m nightly --timeout=7200
 
 bench: setup ## every benchmark with its bounds, printed; each has a lab of its own

@@ -59,6 +59,7 @@ def begin() -> None:
     config.PARALLEL = PARALLEL
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, endings.on_signal)
+    signal.signal(signal.SIGUSR1, endings.on_stop)
     atexit.register(finish)
     logging.getLogger("pyinfra").addFilter(endings.without_noise)
 

@@ -6,9 +6,10 @@ and what is held. ``ENVOYFLEET_EXAMPLES`` sets how many random fleets are tried.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tasks.fleet import run as fleet_run
@@ -24,8 +25,24 @@ for _ring in rings(max_failed=0):
     step(name="Upgrade", number=1)
     step(name="Prove", number=2)
 """
-#: Where a cluster fails: when it is connected to, when it is read, at its first or second step.
-FAULTS = ["connect", "read", "1", "2"]
+RESCUED = """
+from tasks.fleet.attempt import attempt, settle
+from tasks.fleet.rings import rings
+from tests.fleet.in_memory import step
+from tests.fleet.test_attempt import rolled_back
+
+for _ring in rings():
+    with attempt("Upgrade") as a:
+        step(name="Upgrade", number=1)
+        step(name="Prove", number=2)
+    with a.rescue():
+        rolled_back(name="Last good release")
+    with a.always():
+        step(name="Lease", number="end")
+    settle(a)
+"""
+#: Where a cluster fails: when it is connected to, when it is read, at its steps.
+FAULTS = ["connect", "read", "1", "2", "2 and back"]
 pytestmark = pytest.mark.usefixtures("in_memory")
 
 
@@ -110,50 +127,124 @@ def test_all_fail() -> None:
     assert (run.exit_code(), sorted(run.failures), run.held) == (1, ["c0", "c1"], {})
 
 
-def expected(fleet: Fleet, check: bool) -> tuple[set[str], set[str]]:
-    """Which clusters fail and which are held, told a second time, by hand."""
+@dataclass
+class Case:
+    """
+    A fleet, and what else a gate looks at. + unapproved: rings that wait; + on_hold: clusters;
+    + stop_in: the cluster whose first step asks for a stop.
+    """
+
+    fleet: Fleet
+    max_parallel: int | None = None
+    unapproved: set[int] = field(default_factory=set)
+    on_hold: set[str] = field(default_factory=set)
+    stop_in: str | None = None
+
+
+def expected(case: Case, check: bool) -> tuple[set[str], dict[str, str], int]:
+    """Which clusters fail, which are held by which rule, and the exit code: told a second time."""
+    fleet = case.fleet
     early = {"connect", "read"} if check else {"connect"}
     failed = {name for name, fault in fleet.faults.items() if fault in early}
-    present = sorted(set(fleet.rings.values()))
     budget = allowed(parse_budget(fleet.max_failed), len(fleet.rings))
-    for ring in present:
-        failed |= {name for name in fleet.faults if fleet.rings[name] == ring}
-        if ring != present[-1] and len(failed) > budget:
-            later = {name for name, its in fleet.rings.items() if its > ring}
-            return failed, later - failed
-    return failed, set()
+    held: dict[str, str] = {}
+    stopped = False
+    waves: list[tuple[int, list[str]]] = []
+    for ring in sorted(set(fleet.rings.values())):
+        names = sorted(name for name, its in fleet.rings.items() if its == ring)
+        size = case.max_parallel or len(names)
+        waves += [(ring, names[it : it + size]) for it in range(0, len(names), size)]
+    before = None
+    for number, (ring, names) in enumerate(waves):
+        rule = None
+        if stopped:
+            rule = "stop"
+        elif before is not None and len(failed) > budget:
+            rule = "budget"
+        elif ring != before and ring in case.unapproved:
+            rule = "approval"
+        if rule:
+            later = {name for _, its in waves[number:] for name in its}
+            held |= dict.fromkeys(later - failed, rule)
+            break
+        held |= {name: "hold" for name in names if name in case.on_hold - failed}
+        for name in set(names) - set(held) - failed:
+            stopped |= name == case.stop_in and fleet.faults.get(name) != "read"
+            failed |= {name} & set(fleet.faults)
+        before = ring
+    rules = set(held.values())
+    if "stop" in rules:
+        return failed, held, 6
+    if failed:
+        return failed, held, 5 if "budget" in rules else 1
+    return failed, held, 4 if "approval" in rules else 0
 
 
 NAMES = [f"c{it}" for it in range(4)]
-FLEETS = st.builds(
-    Fleet,
-    rings=st.dictionaries(st.sampled_from(NAMES), st.integers(0, 2), min_size=1),
-    faults=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(FAULTS)),
-    max_failed=st.integers(0, 3) | st.sampled_from(["0%", "25%", "50%", "100%"]),
+CASES = st.builds(
+    Case,
+    fleet=st.builds(
+        Fleet,
+        rings=st.dictionaries(st.sampled_from(NAMES), st.integers(0, 2), min_size=1),
+        faults=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(FAULTS)),
+        max_failed=st.integers(0, 3) | st.sampled_from(["0%", "25%", "50%", "100%"]),
+    ),
+    max_parallel=st.none() | st.integers(1, 2),
+    unapproved=st.just(set()) | st.sets(st.integers(0, 2), max_size=1),
+    on_hold=st.just(set()) | st.sets(st.sampled_from(NAMES), max_size=1),
+    stop_in=st.none() | st.sampled_from(NAMES),
 )
+#: What reaches a cluster that is begun, by its fault.
+REACHES: dict[str | None, list[str]] = {
+    "connect": [],
+    "read": [],
+    "1": ["1", "back", "end"],
+    "2": ["1", "2", "back", "end"],
+    "2 and back": ["1", "2", "back", "end"],
+    None: ["1", "2", "end"],
+}
 
 
 @settings(
     max_examples=int(os.environ.get("ENVOYFLEET_EXAMPLES", "25")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a shrunk one may take minutes
 )
-@given(FLEETS, st.booleans())
-@example(Fleet({"c0": 0, "c1": 1}, {"c0": "read"}), False)
+@given(CASES, st.booleans())
+@example(Case(Fleet({"c0": 0, "c1": 1}, {"c0": "read"})), False)
+@example(Case(Fleet({"c0": 0, "c1": 0, "c2": 1}), max_parallel=1, stop_in="c0"), False)
+@example(Case(Fleet({"c0": 0, "c1": 1}, {"c0": "2 and back"}, 1), unapproved={1}), True)
 @pytest.mark.timeout(1800)
-def test_any_fleet(fleet: Fleet, check: bool) -> None:
+def test_any_fleet(case: Case, check: bool) -> None:
+    fleet = case.fleet
     fleet.faults = {name: it for name, it in fleet.faults.items() if name in fleet.rings}
     if isinstance(fleet.max_failed, int):  # more than there are is refused
         fleet.max_failed = min(fleet.max_failed, len(fleet.rings))
     fleet.written = []
-    run = executed(fleet, check)
-    failed, held = expected(fleet, check)
+    fleet.data = {
+        name: {
+            "max_parallel": case.max_parallel,
+            "approval": ring in case.unapproved,
+            "hold": {"until": "2999-12-31", "reason": "sale"} if name in case.on_hold else None,
+        }
+        for name, ring in fleet.rings.items()
+    }
+
+    def asks(cluster: str, number: str) -> None:
+        if (cluster, number) == (case.stop_in, "1"):
+            fleet_run.current().stop = "SIGUSR1"
+
+    fleet.on_write = asks
+    run = in_memory.executed(fleet, RESCUED, check)
+    failed, held, code = expected(case, check)
     assert set(run.failures) == failed
-    assert set(run.held) == held
-    assert run.exit_code() == (0 if not failed else 5 if held else 1)
-    steps = {it: [number for name, number in fleet.written if name == it] for it in fleet.rings}
-    until = {"connect": [], "read": [], "1": ["1"], "2": ["1", "2"], None: ["1", "2"]}
-    for name, done in steps.items():
-        assert done == ([] if name in held else until[fleet.faults.get(name)])
+    assert run.held_by == held
+    assert run.exit_code() == code
+    for name in fleet.rings:
+        done = [number for whose, number in fleet.written if whose == name]
+        assert done == ([] if name in held else REACHES[fleet.faults.get(name)])
+    back = {name for name in failed if fleet.faults[name] in ("1", "2")}
+    assert {it.name for it in run.report.results() if it.status == "rolled back"} == back
     order = [fleet.rings[name] for name, _ in fleet.written]
     assert order == sorted(order)

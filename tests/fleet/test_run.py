@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +156,24 @@ clusters = [
         "a connector's key of the wrong type",
         ["inventory/prod.py: weu-1: kube_timeout: must be a whole number, not 'long'"],
         arguments=(*DRY, "--data", "kube_timeout=long"),
+    ),
+    Case(
+        "windows that cannot be met, a time that is none",
+        [
+            'inventory/prod.py: weu-1: bake: \'soon\' is not a time such as "90s", "10m" or "1h"',
+            "inventory/prod.py: weu-1: window: zone 'Europe/Bielefeld' is not known: write one "
+            "such as 'Europe/Berlin' or 'UTC'",
+            "inventory/prod.py: neu-1: window: it closed at 2020-01-02T00:00 UTC: set one to come",
+        ],
+        inventory="""
+_least = {"ring": 0, "envoy_gateway_version": "1.9.1"}
+_nowhere = {"opens": "22:00", "closes": "04:00", "zone": "Europe/Bielefeld"}
+_past = {"opens": "2020-01-01T00:00", "closes": "2020-01-02T00:00"}
+clusters = [
+    ("@kube/weu-1", {**_least, "bake": "soon", "window": _nowhere}),
+    ("@kube/neu-1", {**_least, "window": _past}),
+]
+""",
     ),
     # the kubeconfig
     Case(
@@ -399,3 +419,75 @@ def test_a_run_leaves_its_report(
     ]
     posts = [it.cluster for it in server.asked[begun:] if it.method == "POST"]
     assert posts == (["weu-1"] if code else ["weu-1", "neu-1"])
+
+
+def test_a_ring_waits_and_the_same_command_goes_on(
+    command_line: CommandLine, server: ApiServer, tmp_path: Path
+) -> None:
+    for cluster in ("weu-1", "neu-1"):
+        server.answer("POST", "/step", Answer(), cluster=cluster)
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    arguments = ("inventory/prod.py", "deploys/steps.py", "-y")
+    waits = TWO_RINGS.replace('"ring": 1,', '"ring": 1, "approval": True,')
+    case = Case("", [], 4, waits, arguments, {"deploys/steps.py": STEPS})
+    kubeconfig = str(prepared(folder, case, server))
+    outcome = command_line.run(folder, arguments, KUBECONFIG=kubeconfig)
+    [left] = (folder / "runs").iterdir()
+    why = (
+        f"ring 1 waits for approval: python -m tasks.fleet.approve {left.name} 1, then the same "
+        "command again"
+    )
+    at = outcome.lines.index("steps: exit 4")
+    assert outcome.lines[at + 3] == f"neu-1 1 waiting {why} 0 s"
+    assert outcome.code == 4
+
+    another = {"KUBECONFIG": kubeconfig, "ENVOYFLEET_APPROVE": "yesterday:1"}
+    begun = len(server.asked)
+    outcome = command_line.run(folder, arguments, **another)
+    assert (outcome.code, outcome.lines[-1]) == (
+        2,
+        f"ENVOYFLEET_APPROVE approves run yesterday, and this is run {left.name}: approve this "
+        "one, or unset it",
+    )
+    assert len(server.asked) == begun
+
+    approves = [sys.executable, "-m", "tasks.fleet.approve", left.name, "1"]
+    done = subprocess.run(approves, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    outcome = command_line.run(folder, arguments, KUBECONFIG=kubeconfig)
+    assert outcome.code == 0
+    assert [it.name for it in (folder / "runs").iterdir()] == [left.name]
+    posts = [it.cluster for it in server.asked[begun:] if it.method == "POST"]
+    assert posts == ["weu-1", "neu-1"]
+
+
+def test_a_stop_by_signal(command_line: CommandLine, server: ApiServer, tmp_path: Path) -> None:
+    for cluster in ("weu-1", "neu-1"):
+        server.answer("POST", "/step", Answer(), cluster=cluster)
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    arguments = ("inventory/prod.py", "deploys/steps.py", "-y")
+    asks = """
+import os, signal
+from tasks.fleet.guard import fleet_operation
+from tasks.fleet.rings import rings
+
+@fleet_operation()
+def asks():
+    yield from ()
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+for _ring in rings():
+    asks(name="Asks")
+"""
+    case = Case("", [], 6, TWO_RINGS, arguments, {"deploys/steps.py": asks})
+    kubeconfig = str(prepared(folder, case, server))
+    outcome = command_line.run(folder, arguments, KUBECONFIG=kubeconfig)
+    assert outcome.code == 6
+    assert (
+        "stop was asked: the clusters under way finish, all later ones are held; the same command "
+        "goes on later"
+    ) in outcome.lines
+    held = "neu-1 1 held stop was asked (SIGUSR1): run the same command to go on 0 s"
+    assert held in outcome.lines
