@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -18,7 +19,7 @@ from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import render
 from tasks.operations import probe, prober, proxies
-from tasks.operations.kube import apply_steps, wait_until
+from tasks.operations.kube import POLL, apply_steps, wait_until
 from tasks.plans import conditions, images, kinds, probes
 from tasks.plans.kinds import GATEWAY_API, title
 from tasks.plans.probes import Answer, Request
@@ -29,6 +30,8 @@ _sick: dict[str, dict[tuple[str, str], str]] = {}
 #: By cluster: what answered before this run changed anything, whatever the address.
 _before: dict[str, dict[Request, Answer]] = {}
 BASELINE = "answers before"
+#: Seconds for which a proxy that leaves is waited for at most; long connections hold it longer.
+LEAVING = 90.0
 AZURE_IPV4 = "service.beta.kubernetes.io/azure-load-balancer-ipv4"
 
 
@@ -128,13 +131,18 @@ def watched(data: Cluster) -> Steps:
 @fleet_operation()
 def judged(data: Cluster) -> Steps:
     """
-    End what ``watched`` began, and say what it met. Lost requests do not fail the cluster: the last
+    End what ``watched`` began when the last proxy that leaves has gone, for that is the moment at
+    which requests are lost, and say what it met. Lost requests do not fail the cluster: the last
     requests decide.
     """
     yield from ()
-    end = fleet_run.current().watching.pop(host.name, None)
-    if state.is_executing and end is not None:
-        end(probe.TIMEOUT)
+    run = fleet_run.current()
+    if not state.is_executing or host.name not in run.watching:
+        return
+    until = time.monotonic() + LEAVING
+    while host.name in run.changed and proxies.leaving() and time.monotonic() < until:
+        time.sleep(POLL)
+    run.watching.pop(host.name)(probe.TIMEOUT)
 
 
 def _note_traffic(cluster: Any, timeout: float) -> None:

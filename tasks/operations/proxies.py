@@ -68,6 +68,12 @@ def found(gateways: Sequence[Object], requests: Sequence[Request]) -> list[Proxy
     return proxies.proxies(pods, services, gateways, requests)
 
 
+def leaving() -> list[str]:
+    """Names of the proxy Pods that are told to go and have not gone. One request."""
+    pods = fact(KubeObjects, api_version="v1", kind="Pod", labels=proxies.LABELS)
+    return [it["metadata"]["name"] for it in pods if it["metadata"].get("deletionTimestamp")]
+
+
 def ask(pods: Iterable[Proxy]) -> Asked:
     """One request through each listener of each Pod, over one port forward a Pod."""
     from gevent.pool import Pool
