@@ -2,75 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-import gevent
 import pytest
-from websocket import ABNF
-from websocket._abnf import frame_buffer  # the one reader of frames at hand
 
 from tasks.connectors.api import Api, ApiError
 from tasks.connectors.forward import forwarded
-
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-CONFIG = {
-    "contexts": [{"name": "weu-1", "context": {"cluster": "weu-1", "user": "us"}}],
-    "current-context": "weu-1",
-    "users": [{"name": "us", "user": {"token": "t0p-s3cret"}}],
-}
-
-
-@contextmanager
-def api_server(status: int = 101) -> Iterator[tuple[Api, list[str]]]:
-    """
-    Answers each connection in capitals; nothing listens on port 81. With another status than 101
-    it refuses, as an API server does. Yields the requests it got, too.
-    """
-    heads: list[str] = []
-
-    def serve(stream: socket.socket) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += stream.recv(65536)
-        heads.append(head.decode())
-        if status != 101:
-            body = json.dumps({"kind": "Status", "message": "pods is forbidden"}).encode()
-            stream.sendall(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body)))
-            stream.sendall(body)
-            return
-        key = next(it for it in heads[-1].splitlines() if it.startswith("Sec-WebSocket-Key"))
-        accept = base64.b64encode(hashlib.sha1(key.split()[1].encode() + GUID).digest())
-        stream.sendall(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-        )
-        ports = [int(it[6:]) for it in heads[-1].split()[1].partition("?")[2].split("&")]
-        for number, port in enumerate(ports):
-            for channel in range(2 * number, 2 * number + 2):
-                send(stream, channel, port.to_bytes(2, "little"))
-            if port == 81:
-                send(stream, 2 * number + 1, b"connection refused")
-        frames = frame_buffer(stream.recv, True)
-        while stream.recv(1, socket.MSG_PEEK):  # the reader of frames does not see that all is over
-            data: Any = frames.recv_frame().data
-            send(stream, data[0], data[1:].upper())
-
-    def accept() -> None:
-        while True:
-            gevent.spawn(serve, server.accept()[0])
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        accepting = gevent.spawn(accept)
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        cluster = {"name": "weu-1", "cluster": {"server": url}}
-        yield Api({**CONFIG, "clusters": [cluster]}, 5), heads
-        accepting.kill()
+from tests.port_forward import forwarding
 
 
 def open_and_close(api: Api) -> None:
@@ -78,14 +14,8 @@ def open_and_close(api: Api) -> None:
         pass
 
 
-def send(stream: socket.socket, channel: int, data: bytes) -> None:
-    frame = ABNF.create_frame(bytes([channel]) + data, ABNF.OPCODE_BINARY)
-    frame.mask_value = 0
-    stream.sendall(frame.format())
-
-
 def test_several_ports_over_one_request() -> None:
-    with api_server() as (api, heads):
+    with forwarding() as (api, heads):
         with forwarded(api, "eg", "envoy-1", [10080, 81, 10080]) as forward:
             for stream, text in ((forward.sockets[0], b"one"), (forward.sockets[2], b"two")):
                 stream.sendall(text)
@@ -99,7 +29,7 @@ def test_several_ports_over_one_request() -> None:
 
 
 def test_an_answer_that_nobody_waits_for() -> None:
-    with api_server() as (api, _), forwarded(api, "eg", "envoy-1", [1, 2]) as forward:
+    with forwarding() as (api, _), forwarded(api, "eg", "envoy-1", [1, 2]) as forward:
         forward.sockets[0].sendall(b"x")
         forward.sockets[0].close()
         forward.sockets[1].sendall(b"y")
@@ -108,14 +38,14 @@ def test_an_answer_that_nobody_waits_for() -> None:
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_refused(status: int) -> None:
-    with api_server(status) as (api, _):
+    with forwarding(status=status) as (api, _):
         with pytest.raises(ApiError, match="pods is forbidden") as error:
             open_and_close(api)
         assert error.value.status == status
 
 
 def test_nobody_there() -> None:
-    with api_server() as (api, _):
+    with forwarding() as (api, _):
         pass
     with pytest.raises(ApiError, match="Connection refused") as error:
         open_and_close(api)
