@@ -17,7 +17,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
-from tasks import change, envoy_gateway, gateways
+from tasks import change, controller, envoy_gateway, gateways
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
 from tasks.facts.permissions import MayDo, Rules
@@ -119,8 +119,11 @@ def look(wanted: envoy_gateway.Desired, upgrading: bool) -> Steps:
     try:
         verdict = judged(wanted, upgrading)
     except Exception as error:
-        run.verdicts[host.name] = Verdict("not known", (one_line(error),))
-        raise
+        said = run.verdicts[host.name] = Verdict("not known", (one_line(error),))
+        if not isinstance(error, FactFailed) or ": 403 " not in str(error):
+            raise
+        stops, _ = preflight.settled(_of_rights(wanted, []), ())
+        verdict = Verdict(said.change, said.stops + stops)
     run.verdicts[host.name] = verdict
     fleet_run.note(host, "Envoy Gateway", verdict.change)
     if verdict.warnings:
@@ -155,7 +158,7 @@ def judged(wanted: envoy_gateway.Desired, upgrading: bool) -> Verdict:
 def _installed(data: Cluster) -> Installed:
     """The release. Two requests, one more where its newest revision is not a finished one."""
     try:
-        release = envoy_gateway.newest_release(data)
+        release = controller.newest_release(data)
     except ValueError as error:
         return Installed(None, _finished(data), [warning(f"{error}: this change deletes it")])
     if release is None or release.status in releases.FINISHED:
@@ -233,7 +236,7 @@ def _seen(data: Cluster, chart: Chart, live: list[dict[str, Any]]) -> Seen:
             KubeObject,
             api_version=change.API,
             kind="Lease",
-            resource=envoy_gateway.LEASE,
+            resource=controller.LEASE,
             namespace=data.namespace,
         ),
         stored=[it for it in stored if it is not None],
@@ -287,13 +290,14 @@ def _of_cluster(
     version = now.good.version if now.good else None
     changed = crds.changed(chart.crds, seen.crds)
     after = preflight.served_after(seen.served, chart.crds, seen.crds)
+    moving = preflight.moving(changed, seen.served)
     classes, ours = gateways.of_our_controller(
         data, seen.objects["GatewayClass"], seen.objects["Gateway"]
     )
     gateways.remember_the_sick(data, ours)
     reasons = [
         *seen.lost,
-        *_of_rights(wanted, seen, changed),
+        *_of_rights(wanted, [it for it in moving if seen.used.get(it)]),
         *preflight.installations(
             seen.deployments, data.release, data.namespace, now.release is not None
         ),
@@ -316,25 +320,26 @@ def _of_cluster(
     ]
 
 
-def _of_rights(
-    wanted: envoy_gateway.Desired, seen: Seen, changed: Sequence[Object]
-) -> list[Reason]:
+def _of_rights(wanted: envoy_gateway.Desired, moving: Sequence[str]) -> list[Reason]:
+    """+ moving: resources whose objects this change rewrites"""
     data = wanted.data
     there = {it.namespace for it in data.gateways}
     proxies = there if data.deploy_type == "GatewayNamespace" else {data.namespace}
-    used = seen.used
-    moving = [it for it in preflight.moving(changed, seen.served) if used.get(it)]
     rights = permissions.needed(
         data.namespace, permissions.written_by(wanted.objects), proxies, there, moving
     )
     wished = permissions.wished(proxies)
     lacking = denied([*rights, *wished], data.namespace)
-    return [
-        warning(f"this identity may not {it.text}: proxies are not probed one by one")
-        if it in wished
-        else Reason(f"this identity may not {it.text}: ask for a role that allows it")
-        for it in lacking
+    found = [
+        Reason(f"this identity may not {it}: ask for a role that allows it")
+        for it in permissions.grouped(it for it in lacking if it not in wished)
     ]
+    found += [
+        warning(f"this identity may not {it.text}: proxies are not probed one by one")
+        for it in lacking
+        if it in wished
+    ]
+    return found
 
 
 def denied(rights: Sequence[permissions.Right], namespace: str) -> list[permissions.Right]:
@@ -431,12 +436,12 @@ def _of_health(
     ours: Iterable[Object],
     interrupted: bool,
 ) -> list[Reason]:
-    controller, proxies = health.split(seen.deployments, data.namespace, envoy_gateway.DEPLOYMENT)
+    workload, proxies = health.split(seen.deployments, data.namespace, controller.DEPLOYMENT)
     own_gateways = {(it.namespace, it.name) for it in data.gateways}
     problems = health.controller_problems(
-        controller,
+        workload,
         seen.leader,
-        f"{data.namespace}/{envoy_gateway.DEPLOYMENT}",
+        f"{data.namespace}/{controller.DEPLOYMENT}",
         fleet_run.now(),
     )
     return [

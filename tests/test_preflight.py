@@ -46,6 +46,7 @@ DATA: dict[str, Any] = {
     "chart": "chart",
     "gateways": [GATEWAY],
 }
+SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 DEPLOY = {"deploys/look.py": "from tasks import preflight\n\npreflight.of_the_fleet()\n"}
 TEMPLATES = {"templates/x.yaml": b"{}"}
 SPEC = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
@@ -140,6 +141,7 @@ FLEET: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "unproven": ({}, {"proven_by": {"report": "nowhere.json"}}),
     "leaderless": ({"renewed": "2020-01-01T00:00:00.000000Z"}, {}),
     "unreadable": ({}, {}),
+    "blind": ({"rules": [{**ADMINISTRATOR[0], "verbs": ["get"]}]}, {}),
     "half-way": ({"release": old_release(status="pending-install")}, {}),
 }
 
@@ -169,7 +171,8 @@ def looked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looked]:
         for name, (cluster, _) in FLEET.items():
             with_envoy_gateway(server, name, **{**least, **cluster})
         with_envoy_gateway(server, "done", **done(folder))
-        server.answer("GET", "/apis", status(403, "apis is forbidden"), cluster="unreadable")
+        server.answer("GET", "/apis", status(500, "etcd is away"), cluster="unreadable")
+        server.answer("GET", SECRETS, status(403, "secrets is forbidden"), cluster="blind")
         kubeconfig = server.write_kubeconfig(folder / "kubeconfig", *FLEET)
         arguments = ["inventory/prod.py", "deploys/look.py", "-y"]
         outcome = command_line.run(folder, arguments, KUBECONFIG=str(kubeconfig))
@@ -275,7 +278,7 @@ SAID = [
             id="nobody leads",
         ),
         pytest.param(
-            "unreadable", "GET /apis: 403 apis is forbidden", id="a cluster that cannot be read"
+            "unreadable", "GET /apis: 500 etcd is away", id="a cluster that cannot be read"
         ),
         pytest.param(
             "half-way",
@@ -292,7 +295,18 @@ def test_a_stop(cluster: str, why: str, looked: Looked) -> None:
 def test_each_right_that_is_missing_is_said(looked: Looked) -> None:
     said = looked.clusters["denied"]["why"].split("; ")
     assert {it.partition(":")[2] for it in said} == {" ask for a role that allows it"}
-    assert said[0] == (
+    assert said[:2] == [
         "this identity may not patch customresourcedefinitions.apiextensions.k8s.io: ask for a "
-        "role that allows it"
-    )
+        "role that allows it",
+        "this identity may not patch customresourcedefinitions/status.apiextensions.k8s.io: ask "
+        "for a role that allows it",
+    ]
+
+
+def test_a_read_that_is_forbidden_tells_all_rights_that_are_missing(looked: Looked) -> None:
+    said = looked.clusters["blind"]["why"].split("; ")
+    assert said[0] == f"GET {SECRETS}: 403 secrets is forbidden"
+    assert (
+        f"this identity may not list, create, update, patch, delete secrets in {NAMESPACE}: ask "
+        "for a role that allows it"
+    ) in said

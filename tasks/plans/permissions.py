@@ -160,6 +160,14 @@ def not_shown(
     ]
 
 
+def grouped(rights: Iterable[Right]) -> list[str]:
+    """A line a resource, such as "get, list, patch secrets in envoy-gateway-system"."""
+    verbs: dict[tuple[str, str | None], list[str]] = {}
+    for it in rights:
+        verbs.setdefault((it.resource, it.namespace), []).append(it.verb)
+    return [Right(", ".join(found), *place).text for place, found in verbs.items()]
+
+
 Table = list[tuple[frozenset[str], frozenset[str], frozenset[str]]]
 
 

@@ -9,6 +9,7 @@ import pytest
 from tasks.plans.permissions import (
     Right,
     granted,
+    grouped,
     needed,
     not_shown,
     review,
@@ -108,6 +109,15 @@ def test_not_shown(
     right: Right, cluster_wide: list[dict[str, Any]], inside: list[dict[str, Any]], shown: bool
 ) -> None:
     assert not_shown([right], cluster_wide, inside, "eg") == ([] if shown else [right])
+
+
+def test_grouped() -> None:
+    rights = [PATCH, IN_EG, Right("get", "secrets"), Right("get", "secrets", "eg")]
+    assert grouped(rights) == [
+        "patch gateways.gateway.networking.k8s.io",
+        "list, get secrets in eg",
+        "get secrets",
+    ]
 
 
 def test_rules_review() -> None:
