@@ -56,9 +56,8 @@ class Asked:
         """Such as "2 Pods, 6 listeners answered one by one, Envoy distroless-v1.39.1"."""
         pods = {pod for pod, _ in self.answers}
         envoys = ", ".join(sorted({it.envoy for it in pods}))
-        return (
-            f"{len(pods)} Pods, {len(self.answers)} listeners answered one by one, Envoy {envoys}"
-        )
+        count = f"{len(pods)} Pod{'' if len(pods) == 1 else 's'}"
+        return f"{count}, {len(self.answers)} listeners answered one by one, Envoy {envoys}"
 
 
 def found(gateways: Sequence[Object], requests: Sequence[Request]) -> list[Proxy]:
