@@ -2,7 +2,8 @@
 The embedded lab as a fleet: ``python -m tasks.lab up 3`` makes it. ``ENVOYFLEET_LAB`` names
 another lab.
 
-Two rings: lab-1 goes first, the others follow when it is done.
+Two rings: lab-1 goes first, the others follow when it is done. From four clusters on there are
+three: lab-1, lab-2, and the rest.
 """
 
 import os
@@ -79,7 +80,8 @@ _shared = {
     ],
 }
 
+_last = 2 if len(_lab["clusters"]) > 3 else 1
 clusters = [
-    (f"@kube/{_it['context']}", {**_shared, "ring": 0 if _number == 0 else 1})
+    (f"@kube/{_it['context']}", {**_shared, "ring": min(_number, _last)})
     for _number, _it in enumerate(_lab["clusters"])
 ]

@@ -91,7 +91,9 @@ def begin(data: Cluster, going_back: bool = False) -> bool:
         backup=archive,
         goes_on=broken_off,
     )
-    good = lease.remembered(change.good) if change.good else {}
+    good: dict[str, str] = {}
+    if change.good and not keep:
+        good = lease.remembered(change.good, data.envoy_gateway_version)
     _write(change, {lease.STATE: "changing", **good})
     if archive:
         fleet_run.note(host, "backup", archive)
@@ -187,14 +189,13 @@ def remember_objects(
     session().text(Call("PATCH", kinds.path_of(kept), query, kept, APPLY, None, frozenset()))
 
 
-def objects_before(data: Cluster) -> memory.Objects | None:
+def objects_before(data: Cluster, good: LastGood) -> memory.Objects | None:
     """
-    Our objects as they were at the last good state, or None where they were not changed since.
+    Our objects as they were at ``good``, or None where they are not known: they were not changed
+    since, or changed again by another run.
     """
-    found, good = _memory(data), last_good()
-    if found is None or good is None or memory.run(found) != good.run:
-        return None
-    return memory.read(found)
+    found = _memory(data)
+    return memory.read(found) if found is not None and memory.run(found) == good.run else None
 
 
 def _memory(data: Cluster) -> dict[str, Any] | None:

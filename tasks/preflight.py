@@ -80,11 +80,13 @@ class Seen:
     """
     One cluster, read.
 
-    + crds: metadata alone; + served: versions by name of CRD; + objects: by kind
+    + crds: metadata alone; + changed: those of the chart that will be written, whole
+    + served: versions by name of CRD; + objects: by kind
     + stored: CRDs whose storage version moves, whole; + lost: what could not be read and why
     """
 
     crds: list[dict[str, Any]]
+    changed: Sequence[Object]
     served: Mapping[str, list[str]]
     objects: Mapping[str, list[dict[str, Any]]]
     deployments: list[dict[str, Any]]
@@ -142,13 +144,14 @@ def judged(wanted: envoy_gateway.Desired, upgrading: bool) -> Verdict:
     reasons = [Reason(held)] if held else []
     interrupted = lease.state(found) == "changing"
     version = now.good.version if now.good else None
+    changed = preflight.written(chart.crds, live, chart.version)
     done = now.release and now.release.holds(chart.version, chart.content, wanted.values)
-    if done and not interrupted and not crds.changed(chart.crds, live):
+    if done and not interrupted and not changed:
         return Verdict(data.envoy_gateway_version, *preflight.settled(reasons, data.accept))
     reasons += _of_versions(data, version, upgrading)
     if not any(it.stops for it in reasons):
         reasons += _of_release(now, data, interrupted)
-        seen = _seen(data, chart, live)
+        seen = _seen(data, live, changed)
         reasons += _of_cluster(wanted, now, seen, interrupted, found)
     arrow = version in (None, data.envoy_gateway_version)
     named = data.envoy_gateway_version if arrow else f"{version} → {data.envoy_gateway_version}"
@@ -215,11 +218,11 @@ def _report(path: str) -> Mapping[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _seen(data: Cluster, chart: Chart, live: list[dict[str, Any]]) -> Seen:
+def _seen(data: Cluster, live: list[dict[str, Any]], changed: Sequence[Object]) -> Seen:
     """Everything else: one LIST a kind, and one GET for each CRD whose stored objects move."""
     served = fact(ServedVersions)
     objects = {kind: _listed(group, kind, served) for group, kind in _kinds()}
-    moving = preflight.moving(crds.changed(chart.crds, live), served)
+    moving = preflight.moving(changed, served)
     used = {it.plural + "." + group: kind for (group, kind), it in KINDS.items()}
     stored = [
         fact(KubeObject, api_version=CRD_API, kind=CRD_KIND, resource=name)
@@ -229,6 +232,7 @@ def _seen(data: Cluster, chart: Chart, live: list[dict[str, Any]]) -> Seen:
     secrets, lost = _certificates(data, objects["GatewayClass"], objects["Gateway"])
     return Seen(
         crds=live,
+        changed=changed,
         served=served,
         objects=objects,
         deployments=fact(KubeObjects, api_version="apps/v1", kind="Deployment", labels=WORKLOADS),
@@ -288,8 +292,8 @@ def _of_cluster(
 ) -> list[Reason]:
     data, chart = wanted.data, wanted.chart
     version = now.good.version if now.good else None
-    changed = crds.changed(chart.crds, seen.crds)
-    after = preflight.served_after(seen.served, chart.crds, seen.crds)
+    changed = seen.changed
+    after = preflight.served_after(seen.served, changed, seen.crds)
     moving = preflight.moving(changed, seen.served)
     classes, ours = gateways.of_our_controller(
         data, seen.objects["GatewayClass"], seen.objects["Gateway"]
@@ -301,7 +305,9 @@ def _of_cluster(
         *preflight.installations(
             seen.deployments, data.release, data.namespace, now.release is not None
         ),
-        *preflight.crd_reasons(changed, seen.crds, data.crd_managers, chart.name, chart.version),
+        *preflight.crd_reasons(
+            changed, seen.crds, data.crd_managers, f"{chart.name} {chart.version}"
+        ),
         *(preflight.bundle_reasons(seen.crds, chart.crds, version) if changed else ()),
         *preflight.stored_versions(seen.stored, changed),
         *preflight.unserved(chart.version, missing_served(chart.version, after), seen.used),

@@ -5,13 +5,15 @@ and requests that prove it. CRDs stay: they only go forward.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyinfra import host, state
 from pyinfra.api.exceptions import DeployError, OperationError
 
-from tasks import change, envoy_gateway, gateways
+from tasks import change, gateways
+from tasks import controller as controllers
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.fleet import run as fleet_run
-from tasks.fleet.attempt import attempt, settle
 from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster, Images
 from tasks.operations import helm
@@ -21,24 +23,28 @@ from tasks.plans import lease
 from tasks.plans.lease import LastGood
 
 
-def on_demand() -> None:
-    """Deploy code: this cluster back to its last good state, or to ``rollback_to``."""
-    data = fleet_run.cluster()
-    with attempt("Roll back") as it:
-        fit(name="Preflight", data=data)
-        gateways.watched(name="Watch traffic", data=data)
-        steps(data)
-    with it.always():
-        gateways.judged(name="Traffic meanwhile", data=data)
-        change.ended(name="Lease", data=data)
-    settle(it)
+@dataclass(frozen=True)
+class Target:
+    """+ interrupted: the cluster was left half way, so something may be to do in any case"""
+
+    good: LastGood
+    interrupted: bool = False
 
 
-def steps(data: Cluster) -> None:
-    """Deploy code: the operations of a way back; nothing of them acts where nothing was begun."""
-    controller(name="Controller", data=data)
-    objects(name="Gateways", data=data)
-    proven(name="Traffic", data=data)
+#: By cluster: where a way back that was asked for leads, as it was before that began.
+_targets: dict[str, Target | None] = {}
+
+
+def steps(data: Cluster, asked: bool) -> None:
+    """
+    Deploy code: the operations of a way back.
+
+    + asked: by the operator. Else it is the answer to a change that failed, and nothing is done
+      where that change had not begun.
+    """
+    controller(name="Controller", data=data, asked=asked)
+    objects(name="Gateways", data=data, asked=asked)
+    proven(name="Traffic", data=data, asked=asked)
 
 
 @fleet_operation()
@@ -48,10 +54,11 @@ def fit(data: Cluster) -> Steps:
     problem = change.held_by_another(data)
     if problem:
         raise DeployError(problem)
-    good = target(data)
-    if good is None:
+    found = target(data, asked=True)
+    if found is None:
         raise DeployError(_unknown(data))
-    now = envoy_gateway.newest_release(data)
+    good = found.good
+    now = controllers.newest_release(data)
     if now and _is_there(data, now, good):
         change_ = f"{good.version} (revision {good.revision}) is there already"
     else:
@@ -60,23 +67,26 @@ def fit(data: Cluster) -> Steps:
 
 
 @fleet_operation()
-def controller(data: Cluster) -> Steps:
+def controller(data: Cluster, asked: bool) -> Steps:
     """
     The recorded revision, with its own chart and values; then wait until that controller leads.
     """
-    good = target(data)
-    if good is None:
+    found = target(data, asked)
+    if found is None:
         return
-    release = envoy_gateway.newest_release(data)
+    good, release = found.good, controllers.newest_release(data)
     old = at(data, good)
+    if found.interrupted:
+        change.begin(data, going_back=True)
+        controllers.unstick(data)
     if release is not None and _is_there(data, release, good):
         host.noop(f"{data.release} {good.version} is installed")
     else:
         change.begin(data, going_back=True)
-        envoy_gateway.unstick(data)
+        controllers.unstick(data)
         lines = helm.difference_to(good.revision, release) if release else []
         show(f"Will roll release {data.namespace}/{data.release} back to {good.revision}", lines)
-        with narrated("helm rollback", lambda: envoy_gateway.pods_waiting(data)):
+        with narrated("helm rollback", lambda: controllers.pods_waiting(data)):
             yield from helm.rollback._inner(
                 release=data.release,
                 revision=good.revision,
@@ -85,15 +95,16 @@ def controller(data: Cluster) -> Steps:
                 timeout=data.timeout,
             )
     if state.is_executing and change.begun():
-        wait_until(lambda: envoy_gateway.controller_behind(old), data.timeout)
+        wait_until(lambda: controllers.behind(old), data.timeout)
 
 
 @fleet_operation()
-def objects(data: Cluster) -> Steps:
+def objects(data: Cluster, asked: bool) -> Steps:
     """Our objects as they were; those that the upgrade had made go."""
-    if not change.begun():
+    found = target(data, asked)
+    if found is None or not change.begun():
         return
-    before = change.objects_before(data)
+    before = change.objects_before(data, found.good)
     if before is None:
         host.noop("our objects were not changed since")
         return
@@ -102,31 +113,40 @@ def objects(data: Cluster) -> Steps:
 
 
 @fleet_operation()
-def proven(data: Cluster) -> Steps:
+def proven(data: Cluster, asked: bool) -> Steps:
     """The same proof as after an upgrade, for the version that is back."""
-    good = target(data)
-    if good is None or not state.is_executing:
+    found = target(data, asked)
+    if found is None or not state.is_executing:
         return
-    old = at(data, good)
+    good, old = found.good, at(data, found.good)
     yield from gateways.repaired._inner(data=old)
     yield from gateways.serving._inner(data=old)
-    if change.begun():
+    if not asked:
         fleet_run.current().rolled_back[host.name] = (
             f"to {good.version} (revision {good.revision}), serving"
         )
     fleet_run.note(host, "CRDs", f"stay as they are: Envoy Gateway {good.version} works with them")
 
 
-def target(data: Cluster) -> LastGood | None:
+def target(data: Cluster, asked: bool) -> Target | None:
     """
-    Where the way back leads: the revision that the inventory names, or the last good state that
-    this run or the Lease knows. None where nothing is known.
+    Where the way back leads. After a change that failed: the state before it. Where it was asked
+    for: the revision that the inventory names, or the state before the last change of the version,
+    as the Lease knows it. None where there is none.
     """
-    if data.rollback_to is not None:
-        return _of_revision(data, data.rollback_to)
-    if change.begun():
-        return change.last_good()
-    return lease.last_good(change.read_lease(data))
+    if not asked:
+        good = change.last_good()
+        return Target(good) if good else None
+    if host.name not in _targets:
+        lease_ = change.read_lease(data)
+        interrupted = lease.state(lease_) in ("changing", "failed")
+        good = lease.last_good(lease_)
+        if not interrupted:
+            good = lease.came_from(lease_) or good
+        if data.rollback_to is not None:
+            good = _of_revision(data, data.rollback_to)
+        _targets[host.name] = Target(good, interrupted) if good else None
+    return _targets[host.name]
 
 
 def at(data: Cluster, good: LastGood) -> Cluster:

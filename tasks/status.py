@@ -10,7 +10,7 @@ from typing import Any
 
 from pyinfra import host
 
-from tasks import envoy_gateway, gateways
+from tasks import controller, gateways
 from tasks.checks.crds import crd_findings
 from tasks.checks.gateways import gateway_findings
 from tasks.checks.versions import Installed, version_findings
@@ -53,7 +53,7 @@ def read(data: Cluster) -> Steps:
     yield from ()
     today = fleet_run.now().date()
     kubernetes = kubernetes_version()
-    release = envoy_gateway.newest_release(data)
+    release = controller.newest_release(data)
     live = fact(KubeObjects, api_version=API, kind="CustomResourceDefinition", metadata_only=True)
     bundle, channel = crds.bundle(live)
     row: dict[str, Any] = {
@@ -97,7 +97,7 @@ def image_version(data: Cluster) -> str | None:
     The version in the controller's image tag, such as "1.9.1", or None where there is no
     controller, or no tag.
     """
-    deployment = envoy_gateway.deployed(data)
+    deployment = controller.deployed(data)
     if deployment is None:
         return None
     image: str = deployment["spec"]["template"]["spec"]["containers"][0]["image"]

@@ -19,6 +19,7 @@ HOLDER = "envoyfleet.dev/holder"
 STEP = "envoyfleet.dev/step"
 STATE = "envoyfleet.dev/state"
 LAST_GOOD = "envoyfleet.dev/last-good"
+CAME_FROM = "envoyfleet.dev/came-from"
 VALUES = "envoyfleet.dev/values"
 
 #: "changing" while a run works on the cluster, and for good where it was broken off.
@@ -72,9 +73,21 @@ def holder(lease: Mapping[str, Any] | None) -> Holder | None:
 
 
 def last_good(lease: Mapping[str, Any] | None) -> LastGood | None:
-    """What the Lease remembers, or None where it remembers nothing that can be read."""
+    """The state before the last change, or None where nothing that can be read is remembered."""
+    return _good(lease, LAST_GOOD)
+
+
+def came_from(lease: Mapping[str, Any] | None) -> LastGood | None:
+    """
+    The state before the last change of the version: what somebody wants back who asks for a way
+    back, however often routes or CRDs were changed since. None as for ``last_good``.
+    """
+    return _good(lease, CAME_FROM)
+
+
+def _good(lease: Mapping[str, Any] | None, key: str) -> LastGood | None:
     try:
-        return LastGood(**json.loads(_notes(lease or {})[LAST_GOOD]))
+        return LastGood(**json.loads(_notes(lease or {})[key]))
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -138,9 +151,14 @@ def noted(lease: Mapping[str, Any], notes: Mapping[str, str]) -> dict[str, Any]:
     return {**lease, "metadata": {**lease["metadata"], "annotations": kept}}
 
 
-def remembered(good: LastGood) -> dict[str, str]:
-    """The annotation for ``noted`` that ``last_good`` reads again."""
-    return {LAST_GOOD: json.dumps(asdict(good), separators=(",", ":"))}
+def remembered(good: LastGood, version: str) -> dict[str, str]:
+    """
+    The annotations for ``noted`` that ``last_good`` and ``came_from`` read again.
+
+    + version: the one that comes now
+    """
+    text = json.dumps(asdict(good), separators=(",", ":"))
+    return {LAST_GOOD: text, **({CAME_FROM: text} if good.version != version else {})}
 
 
 def stamp(moment: datetime) -> str:

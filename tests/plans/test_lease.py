@@ -16,6 +16,7 @@ from tasks.plans.lease import (
     Holder,
     LastGood,
     applied_values,
+    came_from,
     held,
     holder,
     last_good,
@@ -104,9 +105,16 @@ def test_held_by_something_else() -> None:
 
 
 def test_what_is_remembered_outlives_the_holder() -> None:
-    lease = noted(of(ME), {**remembered(GOOD), STATE: "good", VALUES: "abc"})
+    lease = noted(of(ME), {**remembered(GOOD, "1.9.1"), STATE: "good", VALUES: "abc"})
     lease = held(released(lease, NOW), OTHER, NOW, 30, "eg")
     assert (last_good(lease), state(lease), applied_values(lease)) == (GOOD, "good", "abc")
+
+
+def test_a_change_of_routes_does_not_forget_where_the_version_came_from() -> None:
+    lease = noted(of(ME), remembered(GOOD, "1.9.1"))
+    since = replace(GOOD, revision=2, version="1.9.1")
+    lease = noted(lease, remembered(since, "1.9.1"))
+    assert (last_good(lease), came_from(lease)) == (since, GOOD)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"revision": 1}', '{"x": 2}'])
