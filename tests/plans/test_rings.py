@@ -198,6 +198,7 @@ class Simulated:
         limits = {name: its.max_parallel.get(ring) for name, ring in names.items()}
         self.failed |= {f"c{it}" for it, at in its.failing.items() if at == 0}
         order = waves(names, limits)
+        self._turn(0)
         for number, wave in enumerate(order):
             rule = self._gate(order[number - 1] if number else None, wave)
             if rule is not None:
@@ -206,6 +207,11 @@ class Simulated:
                 return self
             self._wave(wave)
         return self
+
+    def _turn(self, steps: int) -> None:
+        self.steps += steps
+        if self.steps == self.schedule.stop_at:
+            self.log.append(("stop", ""))
 
     @property
     def stop(self) -> str | None:
@@ -233,7 +239,7 @@ class Simulated:
             baked = dict.fromkeys(members - self.failed - set(self.held), "sick")
             self.failed |= set(baked)
             self.log += [("sick", it) for it in baked]
-            self.steps += 1
+            self._turn(1)
             decision = decide(replace(at, baked=baked, failed=sorted(self.failed), stop=self.stop))
         if done:
             self.journal.append(
@@ -256,7 +262,7 @@ class Simulated:
         left = {it: STEPS for it in wave.clusters if it not in self.failed and it not in self.held}
         self.log += [("begun", it) for it in sorted(left)]
         while left:
-            self.steps += 1
+            self._turn(1)
             turn = its.turns[self.steps % len(its.turns)] if its.turns else 0
             name = sorted(left)[turn % len(left)]
             left[name] -= 1
@@ -333,10 +339,15 @@ def _keeps_the_rules(schedule: Schedule, it: Simulated, early: set[str]) -> None
     assert [ring[name] for name in begun] == sorted(ring[name] for name in begun)
     under_way: set[str] = set()
     failed = set(early)
-    for what, name in it.log:
+    for number, (what, name) in enumerate(it.log):
         if what == "baked":
             assert not under_way
             continue
+        if what == "stop":
+            assert "begun" not in [one for one, _ in it.log[number:]], "begun after a stop"
+            continue
+        if what == "sick":
+            assert "begun" not in [one for one, _ in it.log[number:]], "begun after a bad bake"
         if what == "begun":
             assert {ring[one] for one in under_way} <= {ring[name]}
             assert len(failed) <= schedule.allowed, "begun although the budget was spent"
