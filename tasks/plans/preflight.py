@@ -128,35 +128,37 @@ def installations(
     return found
 
 
+def written(chart: Iterable[Object], live: Sequence[Object], version: str) -> list[Object]:
+    """
+    The CRDs of a chart that this change would write: none where the cluster has newer ones, which
+    stay. + live: metadata is enough; + version: of the chart
+    """
+    changed = crds.changed(chart, live)
+    return [] if crds.downgrades(changed, live, version) else changed
+
+
 def crd_reasons(
-    changed: Iterable[Object],
+    changed: Sequence[Object],
     live: Sequence[Object],
     managers: Collection[str],
     chart: str,
-    version: str,
 ) -> list[Reason]:
     """
-    CRDs that this change must not write: newer ones, and those of somebody else.
+    CRDs that this change must not write, because they are somebody else's.
 
-    + changed: of the chart; + live: of the cluster, metadata is enough
+    + changed: ``written``; + live: of the cluster, metadata is enough
     + managers: whose fields may be taken over, such as ["helm", "kubectl"]
+    + chart: such as "gateway-helm 1.9.1"
     """
-    changed = list(changed)
     theirs = {it["metadata"]["name"] for it in live if keeps_itself(it)}
     free = [it for it in changed if it["metadata"]["name"] not in theirs]
-    older = crds.downgrades(changed, live, version)
     kept = crds.kept_by_others(changed, live)
     foreign = crds.foreign_managers(free, live, managers)
     found = []
-    if older:
-        found.append(
-            f"CRDs never go back: {listed(older, 1)}: keep them, older controllers work with newer "
-            "CRDs"
-        )
     if kept:
         found.append(
             f"{listed(kept, 1)}: two managers would undo each other: let it bring the CRDs of "
-            f"{chart} {version}, or take them from it first"
+            f"{chart}, or take them from it first"
         )
     if foreign:
         found.append(listed(foreign, 1))
@@ -267,18 +269,18 @@ def moving(chart: Iterable[Object], served: Mapping[str, Collection[str]]) -> li
 
 
 def served_after(
-    served: Mapping[str, Collection[str]], chart: Iterable[Object], live: Iterable[Object]
+    served: Mapping[str, Collection[str]], changed: Iterable[Object], live: Iterable[Object]
 ) -> dict[str, Collection[str]]:
     """
     Which versions of each CRD are served once the chart's are applied. What AKS, Argo CD or Flux
     keep up stays as it is.
 
-    + served: now; + live: CRDs of the cluster, metadata is enough
+    + served: now; + changed: ``written``; + live: CRDs of the cluster, metadata is enough
     """
     theirs = {it["metadata"]["name"] for it in live if keeps_itself(it)}
     ours = {
         it["metadata"]["name"]: [v["name"] for v in it["spec"]["versions"] if v["served"]]
-        for it in chart
+        for it in changed
         if it["metadata"]["name"] not in theirs
     }
     return {**served, **ours}

@@ -16,6 +16,7 @@ from tasks.plans.preflight import (
     unserved,
     version_reasons,
     warning,
+    written,
 )
 from tasks.plans.served import Missing
 
@@ -210,6 +211,14 @@ def test_stored_versions() -> None:
         )
     ]
     assert stored_versions([live], []) == []
+
+
+def test_written_is_nothing_where_newer_crds_are_there() -> None:
+    chart = [crd(TCP, bundle_version="v1.5.1"), crd("other.x")]
+    for it in chart:
+        it["metadata"]["annotations"]["envoyfleet.dev/digest"] = "1"
+    assert written(chart, [crd(TCP, bundle_version="v1.6.1")], "1.8.3") == []
+    assert written(chart, [crd(TCP, bundle_version="v1.4.1")], "1.8.3") == chart
 
 
 def test_served_after_leaves_what_aks_keeps() -> None:
