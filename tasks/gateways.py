@@ -140,9 +140,10 @@ def judged(data: Cluster) -> Steps:
     if not state.is_executing or host.name not in run.watching:
         return
     until = time.monotonic() + LEAVING
-    while host.name in run.changed and proxies.leaving() and time.monotonic() < until:
+    place = _of_proxies(data)
+    while host.name in run.changed and proxies.leaving(place) and time.monotonic() < until:
         time.sleep(POLL)
-    run.watching.pop(host.name)(probe.TIMEOUT)
+    run.watching.pop(host.name)(prober.TIMEOUT)
 
 
 def _note_traffic(cluster: Any, timeout: float) -> None:
@@ -234,6 +235,11 @@ def _requests(gateways: Iterable[Object], routes: Iterable[Object]) -> list[Requ
     return [it for gateway in gateways for it in probes.requests(gateway, every)]
 
 
+def _of_proxies(data: Cluster) -> str | None:
+    """The namespace of all proxies, None where each is beside its Gateway."""
+    return data.namespace if data.deploy_type == "ControllerNamespace" else None
+
+
 def _touched() -> bool:
     """Whether every proxy has to prove itself: this run changed the cluster, or it goes back."""
     run = fleet_run.current()
@@ -243,11 +249,11 @@ def _touched() -> bool:
 def _prove_each_proxy(
     data: Cluster, gateways: Sequence[Object], requests: Sequence[Request]
 ) -> None:
-    asked = proxies.Asked()
+    asked, behind = proxies.Asked(), proxies.Behind(gateways, requests, _of_proxies(data))
 
     def unproven() -> list[str]:
         nonlocal asked
-        asked = proxies.ask(proxies.found(gateways, requests))
+        asked = proxies.look(behind)
         return [] if asked.denied else asked.problems + proxies.differing(asked, gateways)
 
     wait_until(unproven, data.probe.timeout)
@@ -270,17 +276,17 @@ def repaired(data: Cluster) -> Steps:
     if not state.is_executing or not data.probe.enabled or not _touched():
         return
     gateways, routes = _programmed(data)
-    requests = [it for it in _requests(gateways, routes) if it.scheme == "https"]
-    broken = proxies.without_handshake(gateways, requests, fleet_run.now())
+    behind = proxies.Behind(gateways, _requests(gateways, routes), _of_proxies(data))
+    broken = proxies.without_handshake(behind, fleet_run.now())
     if not broken:
         host.noop("every proxy completes handshakes")
     for pod in broken:
         change.begin(data, going_back=True)
         host.log(f"{pod.title} completes no handshake: restarts")
-        there = proxies.found(gateways, requests)
+        there = behind.pods()
         path = kinds.path("v1", "Pod", pod.namespace, pod.name)
         yield KubeCommand("DELETE", path, ok=[404])
-        wait_until(partial(proxies.unreplaced, there, gateways, requests), data.timeout)
+        wait_until(partial(proxies.unreplaced, there, behind), data.timeout)
     if broken:
         fleet_run.note(host, "proxies restarted", ", ".join(it.name for it in broken))
 

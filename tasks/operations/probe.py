@@ -31,9 +31,11 @@ def exchange(request: Request, raw: socket.socket, timeout: float = TIMEOUT) -> 
         return Answer(0)
     raw.settimeout(timeout)
     stream, certificate = raw, None
-    if request.scheme == "https":
+    if request.scheme in ("https", "tls"):
         stream = secure = _unverified().wrap_socket(raw, server_hostname=request.host)
         certificate = hashlib.sha256(secure.getpeercert(binary_form=True) or b"").hexdigest()
+    if request.scheme == "tls":
+        return Answer(0, certificate=certificate)
     connection = http.client.HTTPConnection(request.host, request.port, timeout=timeout)
     connection.sock = stream
     try:

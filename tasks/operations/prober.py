@@ -20,6 +20,8 @@ from tasks.plans.probes import Request, Seen, problem
 
 #: Seconds between two beats of the clock, and by how much one may be late unnoticed.
 BEAT, SLACK = 0.05, 0.02
+#: Seconds for one request: what takes longer is lost to whoever waits for it.
+TIMEOUT = 10.0
 #: Requests of one cluster that wait for their answer at the same time.
 AT_A_TIME = 64
 
@@ -84,7 +86,7 @@ class Prober:
             self._answered[_listener(request)] = _clock.now()
         self._pacers = [gevent.spawn(self._pace, it) for it in listeners.values()]
 
-    def stop(self, timeout: float = probe.TIMEOUT) -> Seen:
+    def stop(self, timeout: float = TIMEOUT) -> Seen:
         """What was met; requests under way are waited for, ``timeout`` seconds at most."""
         for pacer in self._pacers:
             pacer.kill()
@@ -104,9 +106,9 @@ class Prober:
     def _one(self, request: Request) -> None:
         begun = _clock.now()
         try:
-            answer = probe.send(request)
+            answer = probe.send(request, TIMEOUT)
         except (OSError, http.client.HTTPException) as error:
-            slept = isinstance(error, TimeoutError) and _clock.now() - begun < 0.9 * probe.TIMEOUT
+            slept = isinstance(error, TimeoutError) and _clock.now() - begun < 0.9 * TIMEOUT
             if not slept:  # else this process had no time to take the answer
                 self._sent += 1
                 self._failures[type(error).__name__] += 1
@@ -129,7 +131,7 @@ def start(cluster: str, requests: Sequence[Request], rate: int) -> None:
         _probers[cluster] = Prober(requests, rate)
 
 
-def stop(cluster: str, timeout: float = probe.TIMEOUT) -> Seen | None:
+def stop(cluster: str, timeout: float = TIMEOUT) -> Seen | None:
     """End it and tell what was met; None where nothing was begun."""
     prober = _probers.pop(cluster, None)
     if prober is None:

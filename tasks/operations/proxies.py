@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,17 +34,19 @@ REFUSAL = 0.5
 @dataclass
 class Asked:
     """
-    + answers: what each listener of each Pod said; + failed: why it did not answer; + denied: why
-    Pods cannot be reached at all from here, or None
+    + answers: what each listener of each Pod said; + failed: why it did not answer; + unreached:
+    why it could not be asked this time; + denied: why Pods cannot be asked at all, or None
     """
 
     answers: dict[Place, Answer] = field(default_factory=dict)
     failed: dict[Place, str] = field(default_factory=dict)
+    unreached: dict[Place, str] = field(default_factory=dict)
     denied: str | None = None
 
     @property
     def problems(self) -> list[str]:
-        found = [f"{pod.title}, {it.text}: {why}" for (pod, it), why in self.failed.items()]
+        silent = self.failed | self.unreached
+        found = [f"{pod.title}, {it.text}: {why}" for (pod, it), why in silent.items()]
         for (pod, request), answer in self.answers.items():
             unproven = probes.problem(request, answer)
             if unproven:
@@ -60,16 +62,45 @@ class Asked:
         return f"{count}, {len(self.answers)} listeners answered one by one, Envoy {envoys}"
 
 
-def found(gateways: Sequence[Object], requests: Sequence[Request]) -> list[Proxy]:
-    """The Pods behind these Gateways. Two requests."""
-    pods = fact(KubeObjects, api_version="v1", kind="Pod", labels=proxies.LABELS)
-    services = fact(KubeObjects, api_version="v1", kind="Service", labels=proxies.LABELS)
-    return proxies.proxies(pods, services, gateways, requests)
+@dataclass(frozen=True)
+class Behind:
+    """
+    Whose Pods are meant. + namespace: where they run, None where each is beside its Gateway
+    """
+
+    gateways: Sequence[Object]
+    requests: Sequence[Request]
+    namespace: str | None
+
+    def pods(self) -> list[Proxy]:
+        """Two requests."""
+        where = {"api_version": "v1", "namespace": self.namespace, "labels": proxies.LABELS}
+        pods = fact(KubeObjects, kind="Pod", **where)
+        services = fact(KubeObjects, kind="Service", **where)
+        return proxies.proxies(pods, services, self.gateways, self.requests)
 
 
-def leaving() -> list[str]:
-    """Names of the proxy Pods that are told to go and have not gone. One request."""
-    pods = fact(KubeObjects, api_version="v1", kind="Pod", labels=proxies.LABELS)
+def look(behind: Behind) -> Asked:
+    """Ask all Pods, where they may be listed."""
+    try:
+        return ask(behind.pods())
+    except FactFailed as error:
+        if ": 403 " not in str(error):
+            raise
+        return Asked(denied="no right to list pods and services")
+
+
+def leaving(namespace: str | None) -> list[str]:
+    """
+    Names of the proxy Pods that are told to go and have not gone, none where the cluster cannot be
+    read. One request.
+    """
+    try:
+        pods = fact(
+            KubeObjects, api_version="v1", kind="Pod", namespace=namespace, labels=proxies.LABELS
+        )
+    except FactFailed:
+        return []
     return [it["metadata"]["name"] for it in pods if it["metadata"].get("deletionTimestamp")]
 
 
@@ -100,7 +131,7 @@ def _ask_one(api: Api, pod: Proxy, asked: Asked) -> None:
         if error.status == 403:
             asked.denied = "no right to pods/portforward"
         elif error.status != 404:  # it has gone since
-            asked.failed |= {(pod, request): f"port forward: {error}" for _, request in pod.asks}
+            asked.unreached |= {(pod, request): f"port forward: {error}" for _, request in pod.asks}
 
 
 def secrets(gateways: Iterable[Object]) -> dict[tuple[str, str], dict[str, Object | None]]:
@@ -137,36 +168,33 @@ def differing(asked: Asked, gateways: Iterable[Object]) -> list[str]:
     return proxies.differing(served, wanted)
 
 
-def without_handshake(
-    gateways: Sequence[Object], requests: Sequence[Request], now: datetime
-) -> list[Proxy]:
+def without_handshake(behind: Behind, now: datetime) -> list[Proxy]:
     """
     The Pods that complete no handshake for a listener whose Secret a proxy can serve, each time
-    they are asked.
+    they are asked; none where Pods may not be asked.
     """
-    held = secrets(gateways)
-    good = [
-        it
-        for it in requests
-        if any(
+    held = secrets(behind.gateways)
+    handshakes = [
+        replace(it, scheme="tls")
+        for it in behind.requests
+        if it.scheme == "https"
+        and any(
             not proxies.unusable(secret, now) for secret in held[it.gateway, it.listener].values()
         )
     ]
-    pods = found(gateways, good) if good else []
-    for number in range(LOOKS):
-        if pods and number:
+    every = replace(behind, requests=handshakes)
+    broken = {pod for pod, _ in look(every).failed} if handshakes else set()
+    for _ in range(LOOKS - 1):
+        if broken:
             time.sleep(BETWEEN_LOOKS)
-        failed = {pod.name for pod, _ in ask(pods).failed} if pods else set()
-        pods = [it for it in pods if it.name in failed]
-    return pods
+            broken &= {pod for pod, _ in look(every).failed}
+    return sorted(broken, key=lambda it: it.name)
 
 
-def unreplaced(
-    before: Sequence[Proxy], gateways: Sequence[Object], requests: Sequence[Request]
-) -> list[str]:
+def unreplaced(before: Sequence[Proxy], behind: Behind) -> list[str]:
     """What is still missing after one of the Pods of ``before`` was deleted, a line each."""
     known = {it.name for it in before}
-    now = found(gateways, requests)
+    now = behind.pods()
     new = [it for it in now if it.name not in known]
     if len(now) < len(before) or not new:
         return [f"{len(now)} of {len(before)} proxies are there"]

@@ -16,7 +16,8 @@ class Request:
     """
     One request through one listener.
 
-    + address, port: where to connect; + scheme: "http", "https" or "tcp"
+    + address, port: where to connect; + scheme: "http", "https", "tcp" (connect alone) or "tls"
+      (a handshake alone)
     + host: for the Host header and SNI; + path: such as "/"
     + route: the HTTPRoute that should take it, such as "shop/cart"; without one any answer of the
       proxy counts
@@ -174,7 +175,7 @@ def problem(request: Request, answer: Answer) -> str | None:
     route", an empty 500 or 503 its refusal of a broken or backendless route (facts measured with
     Envoy 1.38 to 1.40).
     """
-    if request.scheme == "tcp" or not request.route:
+    if request.scheme in ("tcp", "tls") or not request.route:
         return None
     if answer.status == 404 and answer.empty:
         return f"{request.text}: 404 from Envoy itself: no route took the request"

@@ -26,7 +26,7 @@ HOST = "blue.lab.test"
 #: Which listener a connection goes through, in turn; the TCP one leads to an HTTP backend.
 SCHEMES = (("http", 80), ("https", 443), ("tcp", 9000))
 #: Seconds for one request, requests at a time, and seconds that a forgotten generator runs.
-TIMEOUT, AT_A_TIME, LONGEST = 5.0, 500, 1200.0
+TIMEOUT, AT_A_TIME, LONGEST = 10.0, 1000, 1200.0
 REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
 
 

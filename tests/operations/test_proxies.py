@@ -18,6 +18,7 @@ from tests.port_forward import forwarding
 SHOP = Request("edge/public", "http", "http", "10.0.0.1", 80, "a.b", "/", "shop/shop")
 TCP = Request("edge/public", "tcp", "tcp", "10.0.0.1", 9000)
 DEAF = Request("edge/public", "deaf", "tcp", "10.0.0.1", 81)
+HANDSHAKE = Request("edge/public", "https", "tls", "10.0.0.1", 443, "a.b")
 POD = Proxy("eg", "envoy-1", "distroless-v1.39.1", ((10080, SHOP), (9000, TCP)))
 OK = b"HTTP/1.1 200 OK\r\nServer: shop\r\nContent-Length: 2\r\n\r\nhi"
 SICK = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
@@ -57,7 +58,7 @@ def test_what_does_not_serve_is_named() -> None:
         pytest.param(
             500,
             Asked(
-                failed=dict.fromkeys(
+                unreached=dict.fromkeys(
                     [(POD, SHOP), (POD, TCP)], "port forward: 500 pods is forbidden"
                 )
             ),
@@ -68,3 +69,10 @@ def test_what_does_not_serve_is_named() -> None:
 def test_no_port_forward(status: int, asked: Asked) -> None:
     with cluster(status=status):
         assert proxies.ask([POD]) == asked
+
+
+def test_a_listener_without_tls_completes_no_handshake() -> None:
+    pod = Proxy("eg", "envoy-1", "distroless-v1.39.1", ((10443, HANDSHAKE),))
+    with cluster():
+        asked = proxies.ask([pod])
+    assert list(asked.failed) == [(pod, HANDSHAKE)]
