@@ -55,14 +55,14 @@ unit: setup ## tests that need no cluster (30 s)
 	@echo "unit: tests that need no cluster (30 s)"
 	@$(PYTEST) -q
 
-test: setup ## check, unit, then the tests on a lab of three clusters (12 min with parts cached)
-	@echo "test: check, unit, then the tests on a lab of three clusters (12 min with parts cached)"
+test: setup ## check, unit, then the tests on a lab of four clusters (16 min with parts cached)
+	@echo "test: check, unit, then the tests on a lab of four clusters (16 min with parts cached)"
 	@$(MAKE) check unit lab-tests
 
 lab-tests: setup
-	@echo "lab-tests: lab of three clusters called $(TEST_LAB), its tests, and down again"
+	@echo "lab-tests: lab of four clusters called $(TEST_LAB), its tests, and down again"
 	@$(MAKE) need-root
-	@$(call with_lab,$(TEST_LAB),3,$(ROOT) $(PYTEST) -m lab --timeout=$(LAB_TIMEOUT))
+	@$(call with_lab,$(TEST_LAB),4,$(ROOT) $(PYTEST) -m lab --timeout=$(LAB_TIMEOUT))
 
 nightly: setup ## the long campaigns: random fleets, labs killed at random moments
 	@echo "nightly: 400 random fleets and 100,000 schedules through the ring engine, then 20 labs killed while they come up (1 h)"
