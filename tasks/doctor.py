@@ -12,10 +12,9 @@ from typing import Any
 
 from pyinfra import host
 
-from tasks import preflight
 from tasks.checks.readiness import Readiness, readiness_findings
 from tasks.connectors import kubeconfig
-from tasks.fleet import audits, charts
+from tasks.fleet import audits, charts, rights
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
@@ -41,7 +40,7 @@ def of_the_fleet() -> None:
 
 @fleet_operation()
 def look(data: Cluster) -> Steps:
-    """One row. Reads only: one request for an administrator, see ``preflight.denied``."""
+    """One row. Reads only: one request for an administrator, see ``rights.denied``."""
     yield from ()
     pinned, lock_problem = None, None
     name = data.chart.rstrip("/").rpartition("/")[2]
@@ -50,8 +49,8 @@ def look(data: Cluster) -> Steps:
     except charts.ChartRefused as error:
         lock_problem = str(error)
     how, plugin = sign_in(host.data.get("kube_context"), host.data.get("kube_config"))
-    rights = permissions.needed(data.namespace)
-    denied = [it.text for it in preflight.denied(rights, data.namespace)]
+    needed = permissions.needed(data.namespace)
+    denied = [it.text for it in rights.denied(needed, data.namespace)]
     seen = Readiness(
         helm=helm.version(data.helm),
         helm_binary=data.helm,
@@ -78,7 +77,7 @@ def look(data: Cluster) -> Steps:
         "envoy_gateway_version": data.envoy_gateway_version,
         "digest": pinned,
         "sign_in": how,
-        "rights": len(rights),
+        "rights": len(needed),
         "denied": denied,
     }
 

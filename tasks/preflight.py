@@ -20,8 +20,8 @@ from pyinfra.api.exceptions import DeployError
 from tasks import change, controller, envoy_gateway, gateways
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
-from tasks.facts.permissions import MayDo, Rules
 from tasks.facts.tls import TlsSecrets
+from tasks.fleet import refusals, rights
 from tasks.fleet import run as fleet_run
 from tasks.fleet.charts import Chart
 from tasks.fleet.guard import (
@@ -331,11 +331,11 @@ def _of_rights(wanted: envoy_gateway.Desired, moving: Sequence[str]) -> list[Rea
     data = wanted.data
     there = {it.namespace for it in data.gateways}
     proxies = there if data.deploy_type == "GatewayNamespace" else {data.namespace}
-    rights = permissions.needed(
+    needed = permissions.needed(
         data.namespace, permissions.written_by(wanted.objects), proxies, there, moving
     )
     wished = permissions.wished(proxies)
-    lacking = denied([*rights, *wished], data.namespace)
+    lacking = rights.denied([*needed, *wished], data.namespace)
     found = [
         Reason(f"this identity may not {it}: ask for a role that allows it")
         for it in permissions.grouped(it for it in lacking if it not in wished)
@@ -346,24 +346,6 @@ def _of_rights(wanted: envoy_gateway.Desired, moving: Sequence[str]) -> list[Rea
         if it in wished
     ]
     return found
-
-
-def denied(rights: Sequence[permissions.Right], namespace: str) -> list[permissions.Right]:
-    """
-    Those of ``rights`` that this identity does not have. One request for somebody who may do
-    everything, two for most, and one more for each right that the rules do not show: an authorizer
-    outside of the cluster, such as Azure RBAC, may leave its own out.
-
-    + namespace: where most of the namespaced ones are
-    """
-    cluster_wide = fact(Rules, namespace=permissions.NOWHERE)
-    left = permissions.not_shown(rights, cluster_wide)
-    if left:
-        inside = fact(Rules, namespace=namespace)
-        left = permissions.not_shown(left, cluster_wide, inside, namespace)
-    if not left or fact(MayDo, right=permissions.ALL):
-        return []
-    return [it for it in left if not fact(MayDo, right=it)]
 
 
 def _of_schemas(
@@ -381,33 +363,10 @@ def _of_schemas(
         schema = schemas.schema_of(crd, version) or {}
         wrong, cut = [], []
         for it in things:
-            wrong += [f"{title(it)}: {line}" for line in refused(chart, _name(crd), it)]
+            wrong += [f"{title(it)}: {line}" for line in refusals.of(chart, _name(crd), it)]
             cut += [f"{title(it)}: {path}" for path in schemas.pruned(schema, schemas.own(it))]
         reasons += schemas.reasons(names["plural"], chart.version, wrong, cut)
     return reasons
-
-
-def refused(chart: Chart, crd: str, thing: Object) -> list[str]:
-    """
-    What the chart's schema refuses of an object, a line each, such as "spec.rules has 2 items, at
-    most 1 are allowed".
-    """
-    errors = _validator(chart, crd).iter_errors(schemas.own(thing))
-    return [
-        f"{schemas.path(it.absolute_path)} "
-        + schemas.said(it.validator, it.validator_value, it.instance)
-        for it in errors
-    ]
-
-
-@cache
-def _validator(chart: Chart, crd: str) -> Any:
-    """Made once a run: the schemas of EnvoyProxy alone are half a megabyte."""
-    from jsonschema import Draft202012Validator
-
-    found = next(it for it in chart.crds if _name(it) == crd)
-    schema = schemas.schema_of(found, crds.storage_version(found)) or {}
-    return Draft202012Validator(schemas.translated(schema))
 
 
 def _name(thing: Object) -> str:
