@@ -78,6 +78,7 @@ def begin(data: Cluster, going_back: bool = False) -> bool:
     change = _changes[host.name] = _Change(data, *_taken(data))
     fleet_run.current().changed.add(host.name)
     _renew(change)
+    fleet_run.current().at_first_write.pop(host.name, lambda: None)()
     before = lease.last_good(change.lease)
     broken_off = lease.state(change.lease) in ("changing", "failed")
     made = backup.made(data)

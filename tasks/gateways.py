@@ -102,18 +102,18 @@ def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
 @fleet_operation()
 def watched(data: Cluster) -> Steps:
     """
-    Ask every listener and every HTTPRoute of our Gateways, also those that the inventory does not
-    know, what it answers before anything is changed; then go on asking while the cluster is
-    changed, ``probe.rate`` times a second through each listener. ``judged`` ends it.
+    Before the first write, ask every listener and every HTTPRoute of our Gateways, also those that
+    the inventory does not know, what it answers; then go on asking while the cluster is changed,
+    ``probe.rate`` times a second through each listener. ``judged`` ends it. Where nothing is
+    written, nobody is asked.
     """
     yield from ()
+    if state.is_executing and data.probe.enabled:
+        fleet_run.current().at_first_write[host.name] = partial(_watch, data)
+
+
+def _watch(data: Cluster) -> None:
     run = fleet_run.current()
-    verdict = run.verdicts.get(host.name)
-    if not state.is_executing or not data.probe.enabled:
-        return
-    if verdict is not None and verdict.change == fleet_run.NOTHING:
-        host.noop("nothing is going to change")
-        return
     outcomes = probe.send_all(_requests(ours(data)[1], _listed(GATEWAY_API, "HTTPRoute")))
     good = {
         request: answer
@@ -141,14 +141,14 @@ def judged(data: Cluster) -> Steps:
         return
     until = time.monotonic() + LEAVING
     place = _of_proxies(data)
-    while host.name in run.changed and proxies.leaving(place) and time.monotonic() < until:
+    while proxies.leaving(place) and time.monotonic() < until:
         time.sleep(POLL)
     run.watching.pop(host.name)(prober.TIMEOUT)
 
 
 def _note_traffic(cluster: Any, timeout: float) -> None:
     run, seen = fleet_run.current(), prober.stop(cluster.name, timeout)
-    if seen is not None and cluster.name in run.changed:
+    if seen is not None:
         fleet_run.note(cluster, "traffic while changing", seen.text)
         run.traffic[cluster.name] = asdict(seen)
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from tasks.plans.rings import Rule
 
 ONE_SECOND = timedelta(seconds=1)
-#: What a verdict says of a cluster that is as it should be.
-NOTHING = "nothing to do"
 DONE, FAILED, REFUSED, FINDINGS, WAITING, HELD, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6
 
 
@@ -61,6 +59,7 @@ class Run:
     + audit: reads only: no prompt, no journal
     + changed: clusters that this run has begun to change
     + verdicts: by cluster, what preflight says of it
+    + at_first_write: by cluster, what is to be done once before it is changed
     + watching: by cluster under change, what ends its prober and notes what that met, waiting so
       many seconds at most for requests under way; + traffic: by cluster, what it met
     + plan: by cluster, what would change: a title and the lines of its diff
@@ -87,6 +86,7 @@ class Run:
     awaited: dict[str, str] = field(default_factory=dict)
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    at_first_write: dict[str, Callable[[], None]] = field(default_factory=dict)
     watching: dict[str, Callable[[float], None]] = field(default_factory=dict)
     traffic: dict[str, dict[str, Any]] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
