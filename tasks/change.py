@@ -282,7 +282,9 @@ def _renewed(change: _Change, api: Api, me: Holder, notes: Mapping[str, str]) ->
     with change.writing:
         seconds, namespace = change.data.lease_seconds, change.data.namespace
         wanted = lease.held(change.lease, me, fleet_run.now(), seconds, namespace)
-        change.lease = _put(api, lease.noted(wanted, notes))
+        written = fleet_run.current().journal
+        head = {lease.JOURNAL: written.head} if written else {}
+        change.lease = _put(api, lease.noted(wanted, {**head, **notes}))
 
 
 def _how_lost(error: ApiError, change: _Change) -> str:

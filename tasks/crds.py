@@ -43,6 +43,9 @@ AT_ONCE, PAGE = 4, 500
 #: By cluster: CRDs whose objects will have to be rewritten once ``installed`` has run, for the
 #: plan.
 _will_store_several: dict[str, set[str]] = {}
+#: By cluster, and whether that was in executing: its CRDs without their schemas, when its turn
+#: came.
+_looked: dict[tuple[str, bool], list[dict[str, Any]]] = {}
 
 
 def bring() -> None:
@@ -106,13 +109,18 @@ def installed(chart: Chart, data: Cluster, timeout: int = 120) -> Steps:
 
 def behind(chart: Chart) -> bool:
     """Whether ``installed`` would change the cluster's CRDs. One request."""
+    _looked.pop((host.name, bool(state.is_executing)), None)
     live = _metadata()
     changed = crds.changed(chart.crds, live)
     return bool(changed) and not crds.downgrades(changed, live, chart.version)
 
 
 def _metadata() -> list[dict[str, Any]]:
-    return fact(KubeObjects, api_version=API, kind=KIND, metadata_only=True)
+    """The CRDs without their schemas; read once as long as this run leaves the cluster alone."""
+    turn = host.name, bool(state.is_executing)
+    if turn not in _looked or change.begun():
+        _looked[turn] = fact(KubeObjects, api_version=API, kind=KIND, metadata_only=True)
+    return _looked[turn]
 
 
 def _to_write(chart: Chart, data: Cluster) -> list[crds.Object]:

@@ -21,7 +21,7 @@ from tasks.fleet.guard import Steps, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import render
 from tasks.plans import helm as releases
-from tasks.plans import images, lease, versions
+from tasks.plans import images, versions
 
 #: The controller's leader election (Envoy Gateway 1.9 source,
 #: internal/provider/kubernetes/kubernetes.go).
@@ -172,7 +172,8 @@ def opened(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
     yield from ()
     release = controller.newest_release(data)
     holds = release and release.holds(chart.version, chart.content, values)
-    if holds and not crds.behind(chart) and lease.state(change.read_lease(data)) != "changing":
+    interrupted = host.name in fleet_run.current().interrupted
+    if holds and not crds.behind(chart) and not interrupted:
         host.noop("nothing is going to change")
         return
     change.begin(data)

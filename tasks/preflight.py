@@ -143,6 +143,8 @@ def judged(wanted: envoy_gateway.Desired, upgrading: bool) -> Verdict:
     held = change.refusal(found)
     reasons = [Reason(held)] if held else []
     interrupted = lease.state(found) == "changing"
+    if interrupted:
+        fleet_run.current().interrupted.add(host.name)
     version = now.good.version if now.good else None
     changed = preflight.written(chart.crds, live, chart.version)
     done = now.release and now.release.holds(chart.version, chart.content, wanted.values)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-START = "0" * 64
+NAME, START = "journal.jsonl", "0" * 64
 #: How the fault of a line ends that was being written when the machine stopped.
 CUT = "is cut off"
 
@@ -40,9 +41,14 @@ class Journal:
         return it
 
     def _open(self, folder: Path, flags: int) -> None:
-        self.path = folder / "journal.jsonl"
+        self.path = folder / NAME
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | flags, 0o600)
         self._before = START
+
+    @property
+    def head(self) -> str:
+        """The hash of the newest line: what a later reader must find in this journal."""
+        return self._before
 
     def write(self, event: str, at: str, **details: Any) -> None:
         """
@@ -80,3 +86,9 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
         entries.append(entry)
         before = sha256(line).hexdigest()
     return entries, None
+
+
+def heads(entries: Sequence[Mapping[str, Any]], path: Path) -> set[str]:
+    """Every ``head`` that the journal at ``path`` with these entries ever had."""
+    last = path.read_bytes().splitlines(keepends=True)[len(entries) - 1 :][:1]
+    return {it["before"] for it in entries} | {sha256(line).hexdigest() for line in last}

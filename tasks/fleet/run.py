@@ -57,6 +57,7 @@ class Run:
     + awaited: by cluster, what a program that says nothing itself was last seen to wait for
     + dry: only planned
     + audit: reads only: no prompt, no journal
+    + interrupted: clusters that an earlier run left half changed, as preflight read on their Leases
     + changed: clusters that this run has begun to change
     + verdicts: by cluster, what preflight says of it
     + at_first_write: by cluster, what is to be done once before it is changed
@@ -89,6 +90,7 @@ class Run:
     at_first_write: dict[str, Callable[[], None]] = field(default_factory=dict)
     watching: dict[str, Callable[[float], None]] = field(default_factory=dict)
     traffic: dict[str, dict[str, Any]] = field(default_factory=dict)
+    interrupted: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     clusters: dict[str, Cluster] = field(default_factory=dict)

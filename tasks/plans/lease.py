@@ -9,7 +9,7 @@ hold is in annotations.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -20,6 +20,7 @@ STEP = "envoyfleet.dev/step"
 STATE = "envoyfleet.dev/state"
 LAST_GOOD = "envoyfleet.dev/last-good"
 CAME_FROM = "envoyfleet.dev/came-from"
+JOURNAL = "envoyfleet.dev/journal"
 VALUES = "envoyfleet.dev/values"
 
 #: "changing" while a run works on the cluster, and for good where it was broken off.
@@ -100,6 +101,22 @@ def state(lease: Mapping[str, Any] | None) -> str | None:
 def applied_values(lease: Mapping[str, Any] | None) -> str | None:
     """The digest of the Helm values that envoyfleet itself applied last, or None."""
     return _notes(lease or {}).get(VALUES)
+
+
+def journal_cut(lease: Mapping[str, Any] | None, run: str, heads: Collection[str]) -> str | None:
+    """
+    Why the journal of ``run`` is not the one under which this Lease was written, or None: its end
+    was taken away, which the journal itself cannot tell.
+
+    + heads: every hash that the journal's newest line ever had
+    """
+    found, head = holder(lease), _notes(lease or {}).get(JOURNAL)
+    if found is None or found.run != run or head is None or head in heads:
+        return None
+    return (
+        f"runs/{run}/journal.jsonl lacks lines that were there when this cluster was changed: it "
+        "is not trusted; find out who changed it, and move its folder away to begin anew"
+    )
 
 
 def refusal(lease: Mapping[str, Any] | None, me: Holder, now: datetime, dead: bool) -> str | None:

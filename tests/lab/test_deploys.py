@@ -137,12 +137,17 @@ def test_what_a_run_leaves_behind(fleet: Fleet) -> None:
     folder = fleet.folder / "runs" / report["id"]
     assert (report["schema"], report["exit"]) == ("envoyfleet.run/1", 0)
     steps = [it["name"] for it in report["clusters"][0]["steps"]]
-    assert [it.partition(" | ")[2] for it in steps][:5] == [
-        "Preflight",
-        "CRDs",
-        "Controller",
-        "Gateways",
-        "Traffic",
+    assert [it for it in steps if it.startswith("Ring 0 | Install | ")] == [
+        f"Ring 0 | Install | {it}"
+        for it in (
+            "Preflight",
+            "CRDs",
+            "Stored versions",
+            "Controller",
+            "Safe-upgrades policy",
+            "Gateways",
+            "Traffic",
+        )
     ]
     assert folder.stat().st_mode & 0o777 == 0o700
     entries, fault = journal.read(folder / "journal.jsonl")
