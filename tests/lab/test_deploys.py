@@ -141,6 +141,7 @@ def test_what_a_run_leaves_behind(fleet: Fleet) -> None:
         f"Ring 0 | Install | {it}"
         for it in (
             "Preflight",
+            "Watch traffic",
             "CRDs",
             "Stored versions",
             "Controller",
