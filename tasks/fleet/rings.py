@@ -191,6 +191,7 @@ def _pass(rules: Rules, number: int, gate: str) -> None:
         clusters=len(_members()),
         failed=_failed() if done or run.verdicts else (),  # without preflight a ring tries first
         allowed=rules.allowed,
+        waiting=done is not None and _all_wait(rules, done),
         stop=_stop(),
         approval=rules.approval[following.ring],
         approved_by=plan.approved(run.before).get(following.ring),
@@ -227,6 +228,12 @@ def _pass(rules: Rules, number: int, gate: str) -> None:
     if done is not None:
         notify.event("gate", f"{run.deploy}: {following.text} begins")
     _leave_out(following, gate)
+
+
+def _all_wait(rules: Rules, done: Wave) -> bool:
+    held_by = fleet_run.current().held_by
+    names = {name for wave in rules.waves if wave.ring == done.ring for name in wave.clusters}
+    return all(held_by.get(name) == "window" for name in names)
 
 
 def _leave_out(following: Wave, gate: str) -> None:

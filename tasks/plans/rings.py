@@ -40,6 +40,7 @@ class Situation:
 
     + done: the wave before it, None before the first; + following: the wave that it opens
     + failed: all clusters that failed so far, of the whole run; + allowed: how many may
+    + waiting: every cluster of the ring before waits for its window, so the ring proved nothing
     + stop: who asked for a stop, such as "SIGUSR1"
     + approval: whether the following ring needs one; + approved_by: who gave it
     + bake: seconds that the ring before must hold; + baked: problems by cluster, None before it
@@ -50,6 +51,7 @@ class Situation:
     clusters: int
     failed: Sequence[str] = ()
     allowed: int = 0
+    waiting: bool = False
     stop: str | None = None
     approval: bool = False
     approved_by: str | None = None
@@ -115,6 +117,8 @@ def decide(at: Situation) -> Decision:
         )
     if not at.between_rings:
         return Decision("go on")
+    if at.waiting:
+        return Decision("hold", "window", f"{_place(at)} comes first, and waits for its window")
     if at.bake and at.baked is None:
         return Decision("bake")
     if at.approval and not at.approved_by:

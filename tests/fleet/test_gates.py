@@ -211,6 +211,15 @@ def test_outside_its_window_and_on_hold() -> None:
     assert ran(fleet).exit_code() == 0
 
 
+def test_a_ring_that_only_waits_proves_nothing() -> None:
+    past = {"window": {"opens": "2020-01-01T00:00", "closes": "2020-01-02T00:00"}}
+    fleet = Fleet({"c0": 0, "c1": 1, "c2": 2}, data={"c0": past})
+    run = ran(fleet)
+    assert fleet.written == []
+    assert statuses(run)["c1"] == ("held", "ring 0 comes first, and waits for its window")
+    assert run.exit_code() == 4
+
+
 def test_a_hold_that_is_over_and_a_window_that_is_open() -> None:
     data = {
         "hold": {"until": "2020-01-01", "reason": "it is over"},
