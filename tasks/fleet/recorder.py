@@ -7,7 +7,9 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 import click
@@ -21,8 +23,8 @@ from tasks.fleet import run as fleet_run
 @dataclass
 class Step:
     """
-    One operation on one cluster. + status: "changed", "unchanged", "skipped", "failed" or
-    "running"; + seconds: its time
+    One operation on one cluster. + status: "changed", "unchanged", "skipped", "failed", "running"
+    or, in a part of the run that was killed, "broken off"; + seconds: its time
     """
 
     name: str
@@ -58,8 +60,26 @@ class Recorder(BaseStateCallback):
         self.clusters = {
             name: ClusterResult(name, data.ring) for name, data in run.clusters.items()
         }
+        self._changed_before: set[str] = set()
+        for entry in run.before:
+            self._replay(entry)
+        self._replayed = {name: len(it.steps) for name, it in self.clusters.items()}
         #: By cluster and operation: step, when it began, how many failures were said by then.
         self._begun: dict[tuple[str, str], tuple[Step, float, int]] = {}
+
+    def _replay(self, entry: Mapping[str, Any]) -> None:
+        """What the part of the run that was broken off had done, off its journal."""
+        result = self.clusters.get(str(entry.get("cluster")))
+        if result is None:
+            return
+        if entry["event"] == "change":
+            self._changed_before.add(result.name)
+        elif entry["event"] == "step":
+            result.steps.append(Step(entry["step"], entry["at"], "broken off"))
+        elif entry["event"] == "step ended":
+            step = next(it for it in reversed(result.steps) if it.name == entry["step"])
+            step.status, step.error = entry["status"], entry["error"]
+            step.seconds = _between(step.started, entry["at"])
 
     @override
     def host_connect_error(self, state: Any, host: Any, error: Any) -> None:  # type: ignore[override]
@@ -176,7 +196,7 @@ class Recorder(BaseStateCallback):
                 ", ".join(state.op_meta[key].names): data.operation_meta
                 for key, data in state.ops[host].items()
             }
-            for step in result.steps:
+            for step in result.steps[self._replayed.get(host.name, 0) :]:
                 meta = changed.get(step.name)
                 if step.status == "unchanged" and meta is not None and _did_change(meta):
                     step.status = "changed"
@@ -197,7 +217,8 @@ class Recorder(BaseStateCallback):
                 result.why = f"in the middle of {under_way[-1]}: run the same command again"
             elif result.steps and state.is_executing:
                 result.status = "unchanged"
-                if any(it.status == "changed" for it in result.steps):
+                changed_now = any(it.status == "changed" for it in result.steps)
+                if changed_now or host.name in self._changed_before:
                     result.status = "done"
         return sorted(self.clusters.values(), key=lambda it: (it.ring, it.name))
 
@@ -256,6 +277,11 @@ class Recorder(BaseStateCallback):
             stream=sys.stderr,
             title=f"{self.run.deploy}: exit {code}",
         )
+
+
+def _between(begun: str, ended: str) -> float:
+    seconds = datetime.fromisoformat(ended) - datetime.fromisoformat(begun)
+    return round(seconds.total_seconds(), 3)
 
 
 def _did_change(meta: Any) -> bool:

@@ -16,6 +16,7 @@ import pytest
 from tasks.fleet import process, resume
 from tasks.fleet.inventory import parsed
 from tasks.fleet.journal import Journal
+from tasks.fleet.recorder import Recorder
 from tasks.fleet.run import Refused, Run
 from tasks.plans.lease import Holder
 
@@ -175,3 +176,20 @@ def test_the_journal_goes_on_with_the_run() -> None:
     Journal.going_on(run.folder).write("run goes on", AT, process=resume.myself(run))
     lines = [json.loads(it)["event"] for it in path.read_text().splitlines()]
     assert lines == ["run", "step", "run goes on"]
+
+
+def test_the_report_tells_of_both_parts() -> None:
+    written = Journal(Path("runs") / FIRST)
+    written.write("run", AT, id=FIRST, process=asdict(DEAD), **resume.identity(a_run()))
+    steps = ("Ring 0 | Upgrade | CRDs", "Ring 0 | Upgrade | Controller")
+    written.write("step", AT, cluster="weu-1", step=steps[0])
+    ended = {"status": "unchanged", "error": None}
+    written.write("step ended", "2026-11-21T14:02:19.5Z", cluster="weu-1", step=steps[0], **ended)
+    written.write("step", AT, cluster="weu-1", step=steps[1])
+    run = a_run()
+    resume.go_on(run)
+    told = Recorder(run).clusters["weu-1"].steps
+    assert [(it.name, it.status, it.seconds) for it in told] == [
+        (steps[0], "unchanged", 8.5),
+        (steps[1], "broken off", 0.0),
+    ]
