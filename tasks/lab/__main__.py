@@ -67,6 +67,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how long the load balancer goes on sending to an endpoint that leaves (0)",
     )
+    one.add_argument(
+        "--without-nodes",
+        action="store_true",
+        help="etcd, API server and controller manager alone: nothing runs on these clusters",
+    )
     one = command(status, "show the clusters, what runs and what is broken on purpose")
     one.add_argument("--json", action="store_true", help="as data, for programs")
     command(reset, "make every cluster empty again, all faults off")
@@ -96,7 +101,7 @@ def up(asked: argparse.Namespace) -> None:
         catalogue.check_version(asked.envoy_gateway)
         versions = (asked.envoy_gateway,)
     began = time.monotonic()
-    one = lab.up(asked.name, asked.count, versions, asked.leaving_endpoints)
+    one = lab.up(asked.name, asked.count, versions, asked.leaving_endpoints, asked.without_nodes)
     names = ", ".join(cluster.name for cluster in one.members())
     say(f"{names}: Ready after {time.monotonic() - began:.1f} s; kubeconfig {one.kubeconfig}")
 
@@ -175,7 +180,7 @@ def sample(asked: argparse.Namespace) -> None:
     one = state.running(asked.name)
     members = one.members() if asked.cluster is None else [one.member(asked.cluster)]
     with ThreadPoolExecutor(len(members)) as pool:
-        list(pool.map(application.install, members))
+        list(pool.map(lambda member: application.install(member, one.nodes), members))
 
 
 if __name__ == "__main__":

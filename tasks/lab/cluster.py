@@ -26,10 +26,15 @@ READY_SECONDS = 120
 
 def processes(lab: Lab, cluster: Cluster) -> list[Process]:
     """Every process of a cluster, in the order they are started."""
-    return [
-        node.containerd(lab, cluster),
+    planes = [
         control_plane.apiserver(lab, cluster),
         control_plane.controller_manager(lab, cluster),
+    ]
+    if not lab.nodes:
+        return planes
+    return [
+        node.containerd(lab, cluster),
+        *planes,
         control_plane.scheduler(lab, cluster),
         node.kubelet(lab, cluster),
         node.proxy(lab, cluster),
@@ -40,23 +45,27 @@ def processes(lab: Lab, cluster: Cluster) -> list[Process]:
 def up(lab: Lab, cluster: Cluster) -> None:
     """
     Bring a cluster up, or whatever of it is missing; returns once its node is Ready and its images
-    are there.
+    are there, without a node once its API server serves.
     """
     network.create_node(lab, cluster)
     control_plane.write_files(lab, cluster)
     node.write_files(lab, cluster)
-    containerd, apiserver, *others = processes(lab, cluster)
+    *first, apiserver = processes(lab, cluster)[: 2 if lab.nodes else 1]
+    others = processes(lab, cluster)[len(first) + 1 :]
     began = time.monotonic()
-    if not pids(containerd):
+    if not pids((*first, apiserver)[0]):
         say(f"{cluster.name}: starting")
     create_group(node.pods_group(cluster))
-    start(containerd)
+    for process in first:
+        start(process)
     if "apiserver-killed" in faults(cluster):
         say(f"{cluster.name}: fault apiserver-killed is on, so the API server is left dead")
         return
     start(apiserver)
     with ThreadPoolExecutor(1) as pool:
-        images: Future[None] = pool.submit(import_images, lab, cluster)
+        images: Future[None] | None = None
+        if lab.nodes:
+            images = pool.submit(import_images, lab, cluster)
         api = Api(cluster)
         wait_for(
             f"{cluster.name}: API server",
@@ -67,16 +76,21 @@ def up(lab: Lab, cluster: Cluster) -> None:
         for process in others:
             start(process)
         manifests.apply(api, manifests.load("access.yaml"))
-        kubelet = node.kubelet(lab, cluster)
-        wait_for(
-            f"{cluster.name}: node Ready",
-            lambda: alive(kubelet) and api.node_ready(),
-            READY_SECONDS,
-            f"see {kubelet.log}",
-        )
-        images.result()
+        if images is not None:
+            wait_until_ready(api, node.kubelet(lab, cluster))
+            images.result()
     if time.monotonic() - began > 1:
         say(f"{cluster.name}: Ready after {time.monotonic() - began:.1f} s")
+
+
+def wait_until_ready(api: Api, kubelet: Process) -> None:
+    """Wait until the cluster's node is Ready, as long as its kubelet runs."""
+    wait_for(
+        f"{api.cluster.name}: node Ready",
+        lambda: alive(kubelet) and api.node_ready(),
+        READY_SECONDS,
+        f"see {kubelet.log}",
+    )
 
 
 def alive(process: Process) -> bool:

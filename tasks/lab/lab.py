@@ -21,22 +21,31 @@ from tasks.lab import (
 )
 from tasks.lab.locks import lock
 from tasks.lab.processes import Process, start
-from tasks.lab.progress import say
+from tasks.lab.progress import UsageError, say
 from tasks.lab.state import Cluster, Lab
 
 
-def up(name: str, count: int, versions: tuple[str, ...] | None, leaving: float | None) -> Lab:
+def up(
+    name: str,
+    count: int,
+    versions: tuple[str, ...] | None,
+    leaving: float | None,
+    without_nodes: bool = False,
+) -> Lab:
     """
     Bring a lab up to this many clusters; what runs is left alone. ``versions`` and ``leaving`` are
-    ``None`` where the command line does not say: what the lab has then stays.
+    ``None`` where the command line does not say: what the lab has then stays. A lab that was made
+    without nodes stays so; one that has them keeps them.
     """
     with lock(f"lab-{name}"):
         lab = state.load(name)
+        if lab is not None and lab.nodes and without_nodes:
+            raise UsageError(f"lab {name!r} has nodes: take it down first, or name another lab")
         if lab is None:
             teardown.down(name)
             debian.install_missing()
             with lock("addresses"):
-                lab = state.create(name)
+                lab = state.change(state.create(name), nodes=not without_nodes)
         wanted = versions or lab.versions or tuple(sorted(catalogue.ENVOY))
         found = parts.find(catalogue.parts(wanted))
         lab = state.change(

@@ -81,7 +81,8 @@ class Lab:
 
     ``leaving_endpoints`` is how many seconds its load balancers go on sending to an endpoint that
     leaves; ``versions`` are the releases of Envoy Gateway whose charts and images it holds;
-    ``parts`` are the folders of the parts it runs on, by name.
+    ``parts`` are the folders of the parts it runs on, by name; without ``nodes`` its clusters are
+    control planes alone, on which no Pod runs.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Lab:
     leaving_endpoints: float = 0
     versions: tuple[str, ...] = ()
     parts: dict[str, str] = field(default_factory=dict)
+    nodes: bool = True
 
     @property
     def root(self) -> Path:

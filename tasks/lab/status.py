@@ -22,6 +22,7 @@ def data(one: Lab) -> dict[str, Any]:
         "helm": str(one.part("helm") / "helm"),
         "kubectl": str(one.part("helm") / "kubectl"),
         "leaving_endpoints": one.leaving_endpoints,
+        "nodes": one.nodes,
         "clusters": [_cluster(member) for member in one.members()],
         "charts": [asdict(chart) for chart in registry.pushed(one)],
         "images": {
@@ -51,11 +52,10 @@ def show(one: Lab) -> None:
 
     table = Table("cluster", "node", "processes", "address", "load balancer", "faults")
     for member in one.members():
-        ready = "Ready" if Api(member).node_ready() else "[red]not Ready[/red]"
         faults = ", ".join(" ".join(pair).strip() for pair in sorted(state.faults(member).items()))
         table.add_row(
             member.name,
-            ready,
+            _node(one, member),
             _processes(one, member),
             member.node_address,
             member.load_balancer_range,
@@ -69,6 +69,12 @@ def show(one: Lab) -> None:
     charts = ", ".join(f"{chart.name} {chart.version}" for chart in registry.pushed(one))
     console.print(f"registry {one.registry}: {charts or 'no charts'}", highlight=False)
     console.print(f"export KUBECONFIG={one.kubeconfig}", highlight=False, soft_wrap=True)
+
+
+def _node(one: Lab, member: Cluster) -> str:
+    if not one.nodes:
+        return "none"
+    return "Ready" if Api(member).node_ready() else "[red]not Ready[/red]"
 
 
 def _processes(one: Lab, member: Cluster) -> str:

@@ -72,6 +72,11 @@ FAULTS = (
             ["up", "99"], "99 clusters cannot be: ask for 1 to 15", id="number of clusters"
         ),
         pytest.param(
+            ["up", "--without-nodes"],
+            "lab 'lab' has nodes: take it down first, or name another lab",
+            id="without the nodes that it has",
+        ),
+        pytest.param(
             ["up", "--envoy-gateway", "1.2.3"],
             "the lab has no Envoy Gateway '1.2.3': it has 1.8.3, 1.9.1",
             id="version",
