@@ -109,9 +109,9 @@ def installed(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
                 binary=data.helm,
                 timeout=data.timeout,
             )
-        if state.is_executing:
-            change.note_values(values)
     if state.is_executing:
+        # Also where nothing was to do: a helm that outlived its run may have done it.
+        change.note_values(values)
         wait_until(lambda: behind(data), data.timeout)
 
 
