@@ -341,10 +341,13 @@ def micro_now() -> str:
 
 
 def main(lab: str) -> None:
-    """Serve every cluster of a lab; ends when the lab is gone."""
-    for cluster in state.running(lab).members():
+    """Serve every cluster of a lab; ends when the lab is gone, also where another has its name."""
+    one = state.running(lab)
+    for cluster in one.members():
         threading.Thread(target=StandIn(cluster).run, daemon=True).start()
-    while state.load(lab) is not None:
+    authority = one.root / "ca.crt"
+    made = authority.stat().st_mtime_ns
+    while authority.exists() and authority.stat().st_mtime_ns == made:
         time.sleep(1)
 
 
