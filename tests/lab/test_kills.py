@@ -6,7 +6,6 @@ servers alone. ``make nightly`` has the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -27,27 +26,15 @@ MOMENTS = (
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
-    with opened("alone", tmp_path_factory.mktemp("kills"), "killtest") as it:
+    with opened("alone", tmp_path_factory.mktemp("kills"), "killtest", clusters=1) as it:
         yield it
 
 
 def test_killed_runs_are_gone_on_with(campaign: Campaign) -> None:
-    names = campaign.fleet.names
-    with ThreadPoolExecutor(len(names)) as pool:
-        clusters = list(pool.map(lambda it: Cluster(campaign, it), names))
-        shares = [range(number, len(MOMENTS), len(clusters)) for number in range(len(clusters))]
-        found = list(pool.map(survivals, clusters, shares))
-    assert [line for lines in found for line in lines] == []
-
-
-def survivals(cluster: Cluster, numbers: range) -> list[str]:
-    """What went wrong after each of these moments, on one cluster."""
-    return [f"{MOMENTS[it]}: {line}" for it in numbers for line in wrong_after(cluster, it)]
-
-
-def wrong_after(cluster: Cluster, number: int) -> list[str]:
-    step, wait, group = MOMENTS[number]
-    kill = Kill(cluster.line_of(step), wait, group)
-    result = cluster.survives(Point(number, kill, None))
-    wrong: list[str] = result["wrong"] or ([] if result["killed"] else ["it was not killed"])
-    return wrong
+    cluster, wrong = Cluster(campaign, campaign.fleet.names[0]), []
+    for number, (step, wait, group) in enumerate(MOMENTS):
+        kill = Kill(cluster.line_of(step), wait, group)
+        result = cluster.survives(Point(number, kill, None))
+        wrong += [(step, wait, group, line) for line in result["wrong"]]
+        assert result["killed"], f"{step} was over before it was killed"
+    assert wrong == []

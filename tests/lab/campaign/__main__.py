@@ -102,11 +102,11 @@ def kept() -> Path:
 
 
 @contextmanager
-def opened(name: str, folder: Path, lab: str) -> Iterator[Campaign]:
+def opened(name: str, folder: Path, lab: str, clusters: int = CLUSTERS) -> Iterator[Campaign]:
     """A lab of its own with Envoy Gateway 1.8.3, and what its clusters lack."""
     alone = name == "alone"
     run("down", name=lab)
-    up = run("up", str(CLUSTERS), *(["--without-nodes"] if alone else []), name=lab)
+    up = run("up", str(clusters), *(["--without-nodes"] if alone else []), name=lab)
     standin = None
     try:
         assert up.returncode == 0, up.stdout + up.stderr
