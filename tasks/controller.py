@@ -20,7 +20,7 @@ from tasks.fleet.guard import Steps, fact, fleet_operation, session
 from tasks.fleet.inventory import Cluster
 from tasks.operations import helm
 from tasks.operations.kube import narrated, show, wait_until
-from tasks.plans import conditions, images, kinds
+from tasks.plans import conditions, health, images, kinds
 from tasks.plans import helm as releases
 
 #: The controller's leader election (Envoy Gateway 1.9 source,
@@ -51,6 +51,43 @@ def newest_release(data: Cluster) -> releases.Release | None:
     return kept[1]
 
 
+def readable_release(data: Cluster, anew: bool) -> releases.Release | None:
+    """
+    ``newest_release``, or None where its record cannot be read.
+
+    + anew: else what was read last counts, as long as this run leaves the cluster alone
+    """
+    if not anew and host.name in _read and not change.begun():
+        return _read[host.name][1]
+    try:
+        return newest_release(data)
+    except ValueError:
+        return None
+
+
+def version_that_runs(data: Cluster, release: releases.Release | None) -> str | None:
+    """
+    Such as "1.8.3": of the release where Helm finished it, else of the image of the controller,
+    because a record that is lost, unreadable or of an attempt that was broken off is another's.
+    """
+    if release is not None and release.status == "deployed":
+        return release.version
+    return image_version(data) or (release.version if release else None)
+
+
+def image_version(data: Cluster) -> str | None:
+    """
+    The version in the controller's image tag, such as "1.9.1", or None where there is no
+    controller, or no tag. One request.
+    """
+    deployment = deployed(data)
+    if deployment is None:
+        return None
+    image: str = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    _, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
+    return tag.lstrip("v") or None
+
+
 def deployed(data: Cluster) -> dict[str, Any] | None:
     """The controller's Deployment, or None where there is none. One request."""
     return fact(
@@ -71,6 +108,8 @@ def of_somebody_else(data: Cluster) -> str | None:
         return None
     labels = found["metadata"].get("labels") or {}
     other = labels.get("app.kubernetes.io/instance", "unknown")
+    if other == data.release:  # its records are lost: Helm takes its objects up again
+        return None
     return (
         f"Deployment {data.namespace}/{DEPLOYMENT} belongs to release {other}, not to "
         f"{data.release}: set release and namespace in the inventory to what is installed"
@@ -84,7 +123,7 @@ def installed(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
     not only runs but leads: the old leader keeps its Lease for 15 s, and proxies change only after
     that.
     """
-    release = newest_release(data)
+    release = readable_release(data, anew=False)
     if release and release.holds(chart.version, chart.content, values):
         host.noop(f"{data.release} {chart.version} is installed")
     else:
@@ -122,7 +161,8 @@ def pods_waiting(data: Cluster) -> list[str]:
 
 def behind(data: Cluster) -> list[str]:
     """
-    What the controller still lacks: the wanted image everywhere, all Pods available, and the Lease.
+    What the controller still lacks: the wanted image everywhere, all Pods available, and the Lease,
+    held by one of them; where this run leaves the cluster alone, a Lease that is renewed will do.
     """
     deployment = deployed(data)
     if deployment is None:
@@ -130,19 +170,22 @@ def behind(data: Cluster) -> list[str]:
     lines = conditions.rolled_out(deployment, images.wanted(data).envoy_gateway, DEPLOYMENT)
     if lines:
         return lines
-    pods = fact(
-        KubeObjects,
-        api_version="v1",
-        kind="Pod",
-        namespace=data.namespace,
-        labels="control-plane=envoy-gateway,app.kubernetes.io/name=gateway-helm",
-    )
     lease = fact(
         KubeObject,
         api_version="coordination.k8s.io/v1",
         kind="Lease",
         resource=LEASE,
         namespace=data.namespace,
+    )
+    if not change.begun():
+        name = f"{data.namespace}/{DEPLOYMENT}"
+        return health.controller_problems(deployment, lease, name, fleet_run.now())
+    pods = fact(
+        KubeObjects,
+        api_version="v1",
+        kind="Pod",
+        namespace=data.namespace,
+        labels="control-plane=envoy-gateway,app.kubernetes.io/name=gateway-helm",
     )
     running = [it for it in pods if not it["metadata"].get("deletionTimestamp")]
     return conditions.leads(lease, running)

@@ -50,7 +50,7 @@ def install() -> None:
     """
     wanted = desired(host.name, fleet_run.cluster())
     with attempt("Install") as it:
-        fit(name="Preflight", data=wanted.data, upgrading=False)
+        fit(name="Preflight", data=wanted.data)
         gateways.watched(name="Watch traffic", data=wanted.data)
         _steps(wanted)
     with it.always():
@@ -138,29 +138,22 @@ def rendered_values(name: str, data: Cluster, part: str = "") -> dict[str, Any]:
 
 
 @fleet_operation()
-def fit(data: Cluster, upgrading: bool) -> Steps:
-    """Stop where this cluster must not go to the wanted version. Reads only."""
+def fit(data: Cluster) -> Steps:
+    """Stop where the wanted version must not be installed on this cluster. Reads only."""
     yield from ()
-    release = controller.newest_release(data)
-    installed = release.version if release else None
+    release = controller.readable_release(data, anew=True)
+    installed = controller.version_that_runs(data, release)
     wanted = data.envoy_gateway_version
     problem = versions.refusal(installed, wanted) or versions.kubernetes_problem(
         wanted, kubernetes_version()
     )
-    if release and not problem:
-        problem = releases.stuck(release)
-    if not problem and release is None and upgrading:
-        problem = "Envoy Gateway is not installed: deploys/install.py installs it"
-    if not problem and installed not in (None, wanted) and not upgrading:
+    if not problem and installed not in (None, wanted):
         problem = f"Envoy Gateway {installed} is installed: go to {wanted} with deploys/upgrade.py"
-    if not problem and installed is None:
+    if not problem and release is None:
         problem = controller.of_somebody_else(data)
     if problem:
         raise DeployError(problem)
-    if installed not in (None, wanted):
-        gateways.remember_the_sick(data)
-    change = wanted if installed in (None, wanted) else f"{installed} → {wanted}"
-    fleet_run.note(host, "Envoy Gateway", change)
+    fleet_run.note(host, "Envoy Gateway", wanted)
 
 
 @fleet_operation()
@@ -170,7 +163,7 @@ def opened(data: Cluster, chart: Chart, values: Mapping[str, Any]) -> Steps:
     Lease, make the backup, write down the last good state, and mend what a killed helm left.
     """
     yield from ()
-    release = controller.newest_release(data)
+    release = controller.readable_release(data, anew=True)
     holds = release and release.holds(chart.version, chart.content, values)
     interrupted = host.name in fleet_run.current().interrupted
     if holds and not crds.behind(chart) and not interrupted:

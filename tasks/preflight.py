@@ -145,7 +145,7 @@ def judged(wanted: envoy_gateway.Desired, upgrading: bool) -> Verdict:
     interrupted = lease.state(found) == "changing"
     if interrupted:
         fleet_run.current().interrupted.add(host.name)
-    version = now.good.version if now.good else None
+    version = _running(now, data)
     changed = preflight.written(chart.crds, live, chart.version)
     done = now.release and now.release.holds(chart.version, chart.content, wanted.values)
     if done and not interrupted and not changed:
@@ -174,6 +174,14 @@ def _installed(data: Cluster) -> Installed:
         f"{release.status}"
     )
     return Installed(release, _finished(data), [warning(f"{why}: this change goes on from there")])
+
+
+def _running(now: Installed, data: Cluster) -> str | None:
+    """The version that runs; where the newest record was lost, the image tells."""
+    version = now.good.version if now.good else None
+    if now.release is not None and now.release.status != "superseded":
+        return version
+    return controller.image_version(data) or version
 
 
 def _finished(data: Cluster) -> releases.Release | None:
@@ -293,7 +301,7 @@ def _of_cluster(
     found: Object | None,
 ) -> list[Reason]:
     data, chart = wanted.data, wanted.chart
-    version = now.good.version if now.good else None
+    version = _running(now, data)
     changed = seen.changed
     after = preflight.served_after(seen.served, changed, seen.crds)
     moving = preflight.moving(changed, seen.served)

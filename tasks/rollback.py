@@ -58,7 +58,7 @@ def fit(data: Cluster) -> Steps:
     if found is None:
         raise DeployError(_unknown(data))
     good = found.good
-    now = controllers.newest_release(data)
+    now = controllers.readable_release(data, anew=True)
     if now and _is_there(data, now, good):
         change_ = f"{good.version} (revision {good.revision}) is there already"
     else:
@@ -74,7 +74,7 @@ def controller(data: Cluster, asked: bool) -> Steps:
     found = target(data, asked)
     if found is None:
         return
-    good, release = found.good, controllers.newest_release(data)
+    good, release = found.good, controllers.readable_release(data, anew=True)
     old = at(data, good)
     if found.interrupted:
         change.begin(data, going_back=True)

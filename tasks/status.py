@@ -83,26 +83,13 @@ def read(data: Cluster) -> Steps:
                 "problems": conditions.gateway(gateway),
             }
         )
-    installed = Installed(release.chart_version, image_version(data), kubernetes)
+    installed = Installed(release.chart_version, controller.image_version(data), kubernetes)
     served = fact(ServedVersions)
     fleet_run.current().findings += [
         *version_findings(host.name, installed, today),
         *crd_findings(host.name, live, release.version, served=served),
         *gateway_findings(host.name, classes, own),
     ]
-
-
-def image_version(data: Cluster) -> str | None:
-    """
-    The version in the controller's image tag, such as "1.9.1", or None where there is no
-    controller, or no tag.
-    """
-    deployment = controller.deployed(data)
-    if deployment is None:
-        return None
-    image: str = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
-    _, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
-    return tag.lstrip("v") or None
 
 
 def _print(results: list[ClusterResult]) -> None:
