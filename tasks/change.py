@@ -206,15 +206,17 @@ def _memory(data: Cluster) -> dict[str, Any] | None:
 
 
 def _now_good(data: Cluster, archive: str | None) -> LastGood | None:
-    """The newest revision that Helm finished, or None where there is none."""
+    """The revision that Helm finished last, or None where there is none that can be read."""
     records = fact(HelmRecords, release=data.release, namespace=data.namespace)
-    good = releases.last_finished(records)
-    if good is None:
-        return None
-    release = fact(HelmRelease, record=good, namespace=data.namespace)
-    if release is None:
-        return None
-    return LastGood(release.revision, release.version, archive, fleet_run.current().id)
+    for name in releases.finished(records):
+        try:
+            release = fact(HelmRelease, record=name, namespace=data.namespace)
+        except ValueError:  # the next older one then
+            continue
+        if release is not None:
+            run = fleet_run.current().id
+            return LastGood(release.revision, release.version, archive, run)
+    return None
 
 
 def _me() -> Holder:

@@ -186,8 +186,12 @@ def _running(now: Installed, data: Cluster) -> str | None:
 
 def _finished(data: Cluster) -> releases.Release | None:
     records = fact(HelmRecords, release=data.release, namespace=data.namespace)
-    name = releases.last_finished(records)
-    return fact(HelmRelease, record=name, namespace=data.namespace) if name else None
+    for name in releases.finished(records):
+        try:
+            return fact(HelmRelease, record=name, namespace=data.namespace)
+        except ValueError:
+            continue
+    return None
 
 
 def _of_release(now: Installed, data: Cluster, interrupted: bool) -> list[Reason]:

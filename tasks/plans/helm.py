@@ -74,16 +74,16 @@ def newest(records: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return max(records, key=lambda it: int(it["metadata"]["labels"]["version"]), default=None)
 
 
-def last_finished(records: Iterable[Mapping[str, Any]]) -> str | None:
+def finished(records: Iterable[Mapping[str, Any]]) -> list[str]:
     """
-    Name of the record of the newest revision that Helm finished, or None where there is none. The
-    revision before the newest may be one that failed, so that is no state to go back to; deployed
-    is, and superseded was (Helm docs, release statuses).
+    Names of the records of revisions that Helm finished, the best to go back to first. The revision
+    before the newest may be one that failed, so that is no state to go back to; deployed is, and
+    superseded was (Helm docs, release statuses).
     """
     good = [it for it in records if it["metadata"]["labels"].get("status") in FINISHED]
-    deployed = [it for it in good if it["metadata"]["labels"]["status"] == "deployed"]
-    found = newest(deployed or good)
-    return found["metadata"]["name"] if found else None
+    good.sort(key=lambda it: int(it["metadata"]["labels"]["version"]), reverse=True)
+    good.sort(key=lambda it: it["metadata"]["labels"]["status"] != "deployed")
+    return [it["metadata"]["name"] for it in good]
 
 
 def failed(secret: Mapping[str, Any]) -> dict[str, Any]:
