@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -27,7 +26,7 @@ from pyinfra.connectors.util import (
 )
 from typing_extensions import override
 
-from tasks.connectors import kubeconfig
+from tasks.connectors import kubeconfig, scratch
 from tasks.connectors.command import KubeCommand
 
 if TYPE_CHECKING:
@@ -190,7 +189,7 @@ class KubeConnector(BaseConnector):
     def scratch(self) -> Path:
         """A folder of this cluster and run alone, 0700, gone when the run ends."""
         if self._scratch is None:
-            self._scratch = Path(tempfile.mkdtemp(prefix="envoyfleet-"))
+            self._scratch = scratch.made()
         return self._scratch
 
     def environment(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ import click
 from pyinfra.api.state import BaseStateCallback
 from typing_extensions import override
 
+from tasks.connectors import scratch
 from tasks.fleet import notify, plan, report
 from tasks.fleet import run as fleet_run
 
@@ -238,10 +239,11 @@ class Recorder(BaseStateCallback):
         counts = Counter(it.status for it in results)
         notify.event("end", f"{self.run.deploy} ended with exit {code}", counts, code)
         notify.flush()
-        self.journal("run ended", exit=code)
         document = self.document(results, code)
         plan.write(self.run)
         report.write(self.run.folder, document)
+        scratch.sweep()
+        self.journal("run ended", exit=code)  # last: a run that was killed before goes on
         click.echo(f"Report: {self.run.folder}/report.html", err=True)
 
     def document(self, results: list[ClusterResult], code: int) -> dict[str, Any]:
