@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -77,10 +78,12 @@ def times(entries: Sequence[Mapping[str, Any]]) -> list[float]:
 
 def killed_and_gone_on(upgrade: Upgrade, point: Point) -> Ended:
     """The attempts of one point. What the last one says is judged, and what all of them left."""
-    killed, ended = [], 0
+    killed: list[str] = []
+    ended, attempts = 0, []
     kills = [point.kill, *([point.again] if point.again else [])]
     for attempt, kill in enumerate(kills):
-        where = _killed(upgrade.begun(attempt), upgrade.folder, kill)
+        attempts.append(upgrade.begun(attempt))
+        where = _killed(attempts[-1], upgrade.folder, kill)
         if where is not None:
             killed.append(where)
         ended += _journals(upgrade.folder)[-1][-1]["event"] == "run ended"
@@ -91,7 +94,10 @@ def killed_and_gone_on(upgrade: Upgrade, point: Point) -> Ended:
         os.killpg(last.pid, signal.SIGKILL)
         last.wait()
         code = None
-    return Ended(killed, [*_of_end(upgrade, len(kills), code), *_of_runs(upgrade, ended)])
+    wrong = [*_of_end(upgrade, len(kills), code), *_of_runs(upgrade, ended)]
+    for process in (*attempts, last):
+        wrong += [f"{it} is left" for it in _scratch(process.pid)]
+    return Ended(killed, wrong)
 
 
 def _killed(process: subprocess.Popen[bytes], folder: Path, kill: Kill) -> str | None:
@@ -153,6 +159,11 @@ def programs(cluster: str) -> list[int]:
             if mark in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
     return found
+
+
+def _scratch(pid: int) -> list[Path]:
+    """Folders that a run had made for its programs, with a kubeconfig in them."""
+    return list(Path(tempfile.gettempdir()).glob(f"envoyfleet-*-{pid}-*"))
 
 
 def _journals(folder: Path) -> list[list[dict[str, Any]]]:
