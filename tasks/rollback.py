@@ -95,6 +95,7 @@ def controller(data: Cluster, asked: bool) -> Steps:
                 timeout=data.timeout,
             )
     if state.is_executing and change.begun():
+        change.note_values(_revision(data, good.revision).values)
         wait_until(lambda: controllers.behind(old), data.timeout)
 
 

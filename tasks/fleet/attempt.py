@@ -50,8 +50,12 @@ class Attempt:
         The operation after which the cluster serves again says so:
         ``fleet_run.current().rolled_back[host.name] = "to 1.8.3 (revision 1), serving"``.
         """
-        due = self._unless_skipped(lambda: self.failed("attempt") and not self.failed("rescue"))
-        with self._block("rescue", name, due, planned=False):
+        with self._block(
+            "rescue",
+            name,
+            lambda: self.failed("attempt") and not self.failed("rescue"),
+            planned=False,
+        ):
             yield
 
     @contextmanager
@@ -70,11 +74,14 @@ class Attempt:
         self, block: str, name: str, due: Callable[[], bool], planned: bool
     ) -> Iterator[None]:
         cluster, begun = self._cluster, len(self._cluster.op_hash_order)
-        arguments = cast(Any, {"_if": [due], "_ignore_errors": True})
+        told = self._unless_skipped(due)
+        arguments = cast(Any, {"_if": [told], "_ignore_errors": True})
         data = None if planned else {"_not_planned": True}
         with cluster.deploy(name, arguments, data, in_deploy=False):
             yield
-        self._ops[block] += cluster.op_hash_order[begun:]
+        added = cluster.op_hash_order[begun:]
+        self._ops[block] += added
+        fleet_run.current().conditions.update({(cluster.name, key): due for key in added})
 
     def _unless_skipped(self, due: Callable[[], bool]) -> Callable[[], bool]:
         """For the report: a step that was not due is "skipped", not "unchanged"."""
@@ -92,8 +99,7 @@ class Attempt:
 def attempt(name: str) -> Iterator[Attempt]:
     """Operations of which the first that fails on this cluster ends the rest of the block."""
     it = Attempt(ctx_host.get())
-    due = it._unless_skipped(lambda: not it.failed("attempt"))
-    with it._block("attempt", name, due, planned=True):
+    with it._block("attempt", name, lambda: not it.failed("attempt"), planned=True):
         yield it
 
 

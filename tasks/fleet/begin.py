@@ -9,7 +9,6 @@ was connected to.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import re
 import signal
@@ -20,7 +19,7 @@ from typing import Any, cast
 import click
 from pyinfra.api.exceptions import InventoryError
 
-from tasks.fleet import endings
+from tasks.fleet import endings, narration
 from tasks.fleet.run import Refused, Run, current, finish, now, start
 
 #: Deploys that change clusters, and those that are refused where a backup could not be sealed.
@@ -52,6 +51,7 @@ def begin() -> None:
     if os.environ.get("NO_COLOR"):  # pyinfra 3.10 and click 8 do not know it
         cast(Any, click.utils).should_strip_ansi = lambda *_, **__: True
     endings.patch(cli)
+    narration.patch(cli)
     _patch_inventory(cli)
     problem = usage_problem(given)
     if problem:
@@ -61,7 +61,6 @@ def begin() -> None:
         signal.signal(number, endings.on_signal)
     signal.signal(signal.SIGUSR1, endings.on_stop)
     atexit.register(finish)
-    logging.getLogger("pyinfra").addFilter(endings.without_noise)
 
 
 def usage_problem(given: dict[str, Any]) -> str | None:

@@ -4,7 +4,6 @@ How a fleet run ends: its exit code, one line instead of a traceback, and nothin
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -142,12 +141,3 @@ def _descendants(pid: int) -> set[int]:
             state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
             found |= _descendants(child) | (set() if state == "Z" else {child})
     return found
-
-
-def without_noise(record: logging.LogRecord) -> bool:
-    """
-    Drop a line for each cluster of another ring, 60 times a step, and the one that pyinfra adds to
-    the reason of a failed step: neither says anything.
-    """
-    text = click.unstyle(str(record.msg))
-    return not text.endswith(("Skipped", "Error: executed 0 commands", "): executed 0 commands"))

@@ -51,7 +51,8 @@ class Run:
       + closed: one of them held all that was left
     + stop: who asked to finish the clusters under way and hold the rest, such as "SIGUSR1"
     + bakes: by cluster, what is asked again and again while its ring bakes: problems, a line each
-    + skipped: (cluster, operation) that had no part, such as a rescue where nothing failed
+    + skipped: (cluster, operation) that had no part, such as a rescue where nothing failed; +
+      conditions: by the same, whether it has one
     + notes: by cluster, what the report shows beside its steps, such as {"Envoy Gateway": "1.8.3 →
       1.9.1"}
     + awaited: by cluster, what a program that says nothing itself was last seen to wait for
@@ -83,6 +84,7 @@ class Run:
     stop: str | None = None
     bakes: dict[str, Callable[[], list[str]]] = field(default_factory=dict)
     skipped: set[tuple[str, str]] = field(default_factory=set)
+    conditions: dict[tuple[str, str], Callable[[], bool]] = field(default_factory=dict)
     notes: dict[str, dict[str, str]] = field(default_factory=dict)
     awaited: dict[str, str] = field(default_factory=dict)
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
