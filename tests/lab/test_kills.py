@@ -15,12 +15,12 @@ from tests.lab.campaign.points import Kill, Point
 pytestmark = pytest.mark.lab
 
 #: Steps, seconds after they began, and whether helm is killed too: CRDs half written, a release
-#: that stays pending, a helm that outlives its run, and a kill when all is done.
+#: that stays pending, a helm that outlives its run, and a kill when all is done but proven.
 MOMENTS = (
     ("CRDs", 0.4, True),
     ("Controller", 1.0, True),
     ("Controller", 1.0, False),
-    ("Outcome", 0.0, False),
+    ("Traffic", 0.0, False),
 )
 
 

@@ -16,12 +16,13 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -83,11 +84,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked.add_argument("--alone", type=int, default=0, metavar="N", help="points without nodes")
     asked.add_argument("--full", type=int, default=0, metavar="N", help="points on whole clusters")
     wanted = asked.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     wrong = 0
-    for name, count in (("alone", wanted.alone), ("full", wanted.full)):
-        if count:
-            with opened(name, kept(), f"kill{name}") as campaign:
-                wrong += run_all(campaign, count)
+    try:
+        for name, count in (("alone", wanted.alone), ("full", wanted.full)):
+            if count:
+                with opened(name, kept(), f"kill{name}") as campaign:
+                    wrong += run_all(campaign, count)
+    except KeyboardInterrupt:
+        print("ended: the same command goes on", flush=True)
+        return 130
     return 1 if wrong else 0
 
 
@@ -141,7 +147,13 @@ def run_all(campaign: Campaign, count: int) -> int:
         for point in points(count, begun):
             if point.number not in campaign.done():
                 waiting.put(point)
-        list(pool.map(lambda it: it.serve(waiting), ready))
+        try:
+            list(pool.map(lambda it: it.serve(waiting), ready))
+        except KeyboardInterrupt:  # the points under way end, no other begins
+            with suppress(Empty):
+                while True:
+                    waiting.get_nowait()
+            raise
     survived = [it for number, it in campaign.done().items() if number < count]
     print(
         f"{campaign.name}: {len(survived)} of {count} points survived, a journal of {len(begun)} "
