@@ -62,13 +62,13 @@ test: setup ## check, unit, then the tests on a lab of four clusters (16 min wit
 lab-tests: setup
 	@echo "lab-tests: lab of four clusters called $(TEST_LAB), its tests, and down again"
 	@$(MAKE) need-root
-	@$(call with_lab,$(TEST_LAB),4,$(ROOT) $(PYTEST) -m lab --timeout=$(LAB_TIMEOUT))
+	@$(call with_lab,$(TEST_LAB),4,$(ROOT) $(PYTEST) -m 'lab and not nightly' --timeout=$(LAB_TIMEOUT))
 
 nightly: setup ## the long campaigns: random fleets, labs and upgrades killed at random moments
 	@echo "nightly: 400 random fleets and 100,000 schedules through the ring engine, then 20 labs killed while they come up, then 200 upgrades killed (4 h; what is survived is not run again)"
 	@$(MAKE) need-root
 	@ENVOYFLEET_EXAMPLES=400 ENVOYFLEET_SCHEDULES=100000 $(PYTEST) -q tests/fleet/test_rings.py tests/plans/test_rings.py
-	@$(ROOT) $(PYTEST) -m nightly --timeout=7200
+	@$(call with_lab,$(TEST_LAB),1,$(ROOT) $(PYTEST) -m nightly --timeout=7200)
 	@$(ROOT) $(PYTHON) -m tests.lab.campaign --alone 170 --full 30
 
 bench: setup ## every benchmark with its bounds, printed; each has a lab of its own

@@ -23,7 +23,7 @@ ROUTES = {"TCPRoute": "v1alpha2", "TLSRoute": "v1alpha3"}
 GATEWAYS = "gateways.gateway.networking.k8s.io"
 
 
-@pytest.fixture(scope="module", params=["1.6.7", "1.7.5"])
+@pytest.fixture(scope="module", params=[pytest.param("1.6.7", marks=pytest.mark.nightly), "1.7.5"])
 def release(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
