@@ -41,17 +41,24 @@ class _Change:
     """
     A cluster while this run changes it.
 
-    + after: who held the Lease before, where that run was broken off
+    + before: the Lease as this run found it
+    + entered: whether it says that the cluster is being changed; only then was anything written
     + lost: why the Lease is no longer ours
     """
 
     data: Cluster
     lease: dict[str, Any]
-    after: Holder | None = None
+    before: Mapping[str, Any] | None = None
     good: LastGood | None = None
+    entered: bool = False
     lost: str | None = None
     renewing: Any = field(default=None, repr=False)
     writing: RLock = field(default_factory=RLock, repr=False)
+
+    @property
+    def after(self) -> Holder | None:
+        """Who held the Lease before, where that run was broken off."""
+        return lease.holder(self.before)
 
 
 _changes: dict[str, _Change] = {}
@@ -80,11 +87,12 @@ def begin(data: Cluster, going_back: bool = False) -> bool:
     _renew(change)
     fleet_run.current().at_first_write.pop(host.name, lambda: None)()
     before = lease.last_good(change.lease)
-    broken_off = lease.state(change.lease) in ("changing", "failed")
+    records = fact(HelmRecords, release=data.release, namespace=data.namespace)
+    broken_off = lease.left_half_way(change.before, releases.finished_since(records))
     made = backup.made(data)
     archive = None if made is None else str(made)
     keep = going_back or (broken_off and before is not None)
-    change.good = before if keep else _now_good(data, archive)
+    change.good = before if keep else _now_good(data, records, archive)
     fleet_run.journal(
         "change",
         cluster=host.name,
@@ -96,6 +104,7 @@ def begin(data: Cluster, going_back: bool = False) -> bool:
     if change.good and not keep:
         good = lease.remembered(change.good, data.envoy_gateway_version)
     _write(change, {lease.STATE: "changing", **good})
+    change.entered = True
     if archive:
         fleet_run.note(host, "backup", archive)
     return True
@@ -164,6 +173,7 @@ def ended(data: Cluster) -> Steps:
         change.renewing.kill()
     if change.lost:
         raise OperationError(change.lost)
+    how = how if change.entered else lease.state(change.before) or ""
     now = fleet_run.now()
     _put(session(), lease.released(lease.noted(change.lease, {lease.STATE: how}), now))
     fleet_run.journal("change ended", cluster=host.name, state=how)
@@ -205,9 +215,10 @@ def _memory(data: Cluster) -> dict[str, Any] | None:
     )
 
 
-def _now_good(data: Cluster, archive: str | None) -> LastGood | None:
+def _now_good(
+    data: Cluster, records: Sequence[Mapping[str, Any]], archive: str | None
+) -> LastGood | None:
     """The revision that Helm finished last, or None where there is none that can be read."""
-    records = fact(HelmRecords, release=data.release, namespace=data.namespace)
     for name in releases.finished(records):
         try:
             release = fact(HelmRelease, record=name, namespace=data.namespace)
@@ -230,10 +241,9 @@ def refusal(found: Mapping[str, Any] | None) -> str | None:
     return lease.refusal(found, _me(), fleet_run.now(), gone)
 
 
-def _taken(data: Cluster) -> tuple[dict[str, Any], Holder | None]:
+def _taken(data: Cluster) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """
-    The Lease, ours, and whom it was taken over from. Raises OperationError where somebody else has
-    it.
+    The Lease, ours, and as it was found. Raises OperationError where somebody else has it.
     """
     for _ in range(5):
         found = read_lease(data)
@@ -255,7 +265,7 @@ def _taken(data: Cluster) -> tuple[dict[str, Any], Holder | None]:
             ) from error
         if holder is not None and holder != _me():
             host.log(f"takes over from run {holder.run} of {holder.who}, which ended half way")
-        return taken, holder
+        return taken, found
     raise OperationError(f"Lease {data.namespace}/{lease.NAME} changes all the time: run again")
 
 

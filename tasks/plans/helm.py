@@ -86,6 +86,15 @@ def finished(records: Iterable[Mapping[str, Any]]) -> list[str]:
     return [it["metadata"]["name"] for it in good]
 
 
+def finished_since(records: Iterable[Mapping[str, Any]]) -> str | None:
+    """
+    When Helm began with the revision that is deployed, such as "2026-11-21T14:02:11Z", or None
+    where none is.
+    """
+    found = newest(it for it in records if it["metadata"]["labels"].get("status") == "deployed")
+    return str(found["metadata"]["creationTimestamp"]) if found else None
+
+
 def failed(secret: Mapping[str, Any]) -> dict[str, Any]:
     """
     The record of a release whose helm process is dead, as that process would have left it on

@@ -98,6 +98,17 @@ def state(lease: Mapping[str, Any] | None) -> str | None:
     return _notes(lease or {}).get(STATE)
 
 
+def left_half_way(lease: Mapping[str, Any] | None, deployed: str | None) -> bool:
+    """
+    Whether the last change was broken off or failed, and nobody has mended it since: then the state
+    before it stays the one to go back to. ``deployed``: when the revision that is deployed was
+    begun, None where none is; one begun after the Lease ran out is somebody else's doing.
+    """
+    if lease is None or state(lease) not in ("changing", "failed"):
+        return False
+    return deployed is None or not _ran_out(lease, datetime.fromisoformat(deployed))
+
+
 def applied_values(lease: Mapping[str, Any] | None) -> str | None:
     """The digest of the Helm values that envoyfleet itself applied last, or None."""
     return _notes(lease or {}).get(VALUES)

@@ -20,6 +20,7 @@ from tasks.plans.lease import (
     held,
     holder,
     last_good,
+    left_half_way,
     noted,
     refusal,
     released,
@@ -115,6 +116,22 @@ def test_a_change_of_routes_does_not_forget_where_the_version_came_from() -> Non
     since = replace(GOOD, revision=2, version="1.9.1")
     lease = noted(lease, remembered(since, "1.9.1"))
     assert (last_good(lease), came_from(lease)) == (since, GOOD)
+
+
+HALF = [
+    pytest.param("changing", None, True, id="broken off, nothing deployed"),
+    pytest.param("changing", "2026-11-21T14:02:30Z", True, id="broken off while helm worked"),
+    pytest.param("failed", "2026-11-21T13:00:00Z", True, id="failed"),
+    pytest.param("failed", "2026-11-21T14:30:00Z", False, id="mended by hand since"),
+    pytest.param("good", "2026-11-21T13:00:00Z", False, id="good"),
+    pytest.param("rolled back", "2026-11-21T13:00:00Z", False, id="rolled back"),
+]
+
+
+@pytest.mark.parametrize(("how", "deployed", "half_way"), HALF)
+def test_left_half_way(how: str, deployed: str | None, half_way: bool) -> None:
+    assert left_half_way(noted(of(ME), {STATE: how}), deployed) == half_way
+    assert not left_half_way(None, deployed)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"revision": 1}', '{"x": 2}'])
