@@ -65,7 +65,7 @@ lab-tests: setup
 	@$(call with_lab,$(TEST_LAB),4,$(ROOT) $(PYTEST) -m 'lab and not nightly' --timeout=$(LAB_TIMEOUT))
 
 nightly: setup ## the long campaigns: random fleets, labs and upgrades killed at random moments
-	@echo "nightly: 400 random fleets and 100,000 schedules through the ring engine, then 20 labs killed while they come up, then 200 upgrades killed (4 h; what is survived is not run again)"
+	@echo "nightly: 400 random fleets and 100,000 schedules through the ring engine, then 20 labs killed while they come up, then 200 upgrades killed (3 h; what is survived is not run again)"
 	@$(MAKE) need-root
 	@ENVOYFLEET_EXAMPLES=400 ENVOYFLEET_SCHEDULES=100000 $(PYTEST) -q tests/fleet/test_rings.py tests/plans/test_rings.py
 	@$(call with_lab,$(TEST_LAB),1,$(ROOT) $(PYTEST) -m nightly --timeout=7200)
