@@ -46,7 +46,7 @@ def ask(address: str, host: str) -> dict[str, str]:
 
 def writes(requests: list[dict[str, Any]]) -> list[str]:
     """
-    Those that changed something: neither a reading verb, nor a dry run, nor the question what we may.
+    What changed something: neither a reading verb, nor a dry run, nor asking for our rights.
     """
     return [
         f"{it['verb']} {it['requestURI']}"
