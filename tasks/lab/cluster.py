@@ -97,8 +97,10 @@ def alive(process: Process) -> bool:
     """
     Whether a process that must run does; raises `LabError` with its last words where it ended.
     """
-    if pids(process):
-        return True
+    for _ in range(3):  # while a program takes another's place, /proc shows neither
+        if pids(process):
+            return True
+        time.sleep(0.1)
     raise LabError(
         f"{process.scope}: {process.name} ended: {last_lines(process.log)} (see {process.log})"
     )
