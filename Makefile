@@ -51,12 +51,12 @@ check: setup ## format, lint, types and the import rule; changes nothing
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-unit: setup ## tests that need no cluster (30 s)
-	@echo "unit: tests that need no cluster (30 s)"
+unit: setup ## tests that need no cluster (1 min)
+	@echo "unit: tests that need no cluster (1 min)"
 	@$(PYTEST) -q
 
-test: setup ## check, unit, then the tests on a lab of four clusters (16 min with parts cached)
-	@echo "test: check, unit, then the tests on a lab of four clusters (16 min with parts cached)"
+test: setup ## check, unit, then the tests on a lab of four clusters (28 min with parts cached)
+	@echo "test: check, unit, then the tests on a lab of four clusters (28 min with parts cached)"
 	@$(MAKE) check unit lab-tests
 
 lab-tests: setup
