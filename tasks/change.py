@@ -21,7 +21,7 @@ from tasks.connectors.api import Api, ApiError
 from tasks.connectors.command import APPLY, Call
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject
-from tasks.fleet import process
+from tasks.fleet import journal, process
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation, session
 from tasks.fleet.inventory import Cluster
@@ -236,7 +236,12 @@ def _me() -> Holder:
 
 def refusal(found: Mapping[str, Any] | None) -> str | None:
     """``held_by_another`` for a Lease that was read already."""
-    holder = lease.holder(found)
+    run, holder = fleet_run.current(), lease.holder(found)
+    if run.before and holder != _me():
+        heads = journal.heads(run.before, run.folder / journal.NAME)
+        cut = lease.journal_cut(found, run.id, heads)
+        if cut:
+            return cut
     gone = holder is not None and process.is_dead(holder)
     return lease.refusal(found, _me(), fleet_run.now(), gone)
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 Object = Mapping[str, Any]
-SECURE = ("HTTPS", "TLS")
 
 
 @dataclass(frozen=True)

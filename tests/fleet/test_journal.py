@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.fleet.journal import START, Journal, read
+from tasks.fleet.journal import START, Journal, heads, read
 
 AT = "2026-11-21T14:02:11Z"
 
@@ -61,6 +61,17 @@ def test_goes_on_without_the_line_that_was_cut_off(path: Path) -> None:
         None,
         [None, "CRDs", "Controller", "Gateways"],
     )
+
+
+def test_every_head_that_it_ever_had(path: Path) -> None:
+    journal = Journal.going_on(path.parent)
+    seen = {journal.head}
+    for step in ("Traffic", "Lease"):
+        journal.write("step", AT, step=step)
+        seen.add(journal.head)
+    entries, _ = read(path)
+    assert seen <= heads(entries, path)
+    assert journal.head not in heads(entries[:-1], path)
 
 
 def test_an_empty_journal(tmp_path: Path) -> None:

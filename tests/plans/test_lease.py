@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tasks.plans.lease import (
+    JOURNAL,
     LAST_GOOD,
     STATE,
     STEP,
@@ -19,6 +20,7 @@ from tasks.plans.lease import (
     came_from,
     held,
     holder,
+    journal_cut,
     last_good,
     left_half_way,
     noted,
@@ -116,6 +118,20 @@ def test_a_change_of_routes_does_not_forget_where_the_version_came_from() -> Non
     since = replace(GOOD, revision=2, version="1.9.1")
     lease = noted(lease, remembered(since, "1.9.1"))
     assert (last_good(lease), came_from(lease)) == (since, GOOD)
+
+
+def test_a_journal_whose_end_was_taken_away() -> None:
+    lease = noted(of(OTHER), {JOURNAL: "abc"})
+    assert journal_cut(lease, OTHER.run, {"abc", "def"}) is None
+    assert journal_cut(lease, ME.run, set()) is None  # of another run
+    assert journal_cut(released(lease, NOW), OTHER.run, set()) is None
+    assert journal_cut(None, OTHER.run, set()) is None
+    said = journal_cut(lease, OTHER.run, {"def"})
+    assert said == (
+        f"runs/{OTHER.run}/journal.jsonl lacks lines that were there when this cluster was "
+        "changed: it is not trusted; find out who changed it, and move its folder away to begin "
+        "anew"
+    )
 
 
 HALF = [
