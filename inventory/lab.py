@@ -40,6 +40,7 @@ _shared = {
     "backup": {
         "enabled": _lab["age_recipient"] is not None,
         "recipients": [_lab["age_recipient"]] if _lab["age_recipient"] else [],
+        "identity": _lab["age_identity"],
     },
     "controller": {"replicas": 1, "cpu": "10m", "memory": "64Mi"},
     "proxy": {"replicas": 1, "cpu": "10m", "memory": "64Mi"},

@@ -67,7 +67,23 @@ _fleet = {
     "crd_managers": ["helm", "kubectl"],  # whose CRDs a run may take over
     # What is kept of a cluster before it is changed. age-keygen makes a key; recipients are its
     # public half, and an upgrade is refused without one.
-    "backup": {"enabled": True, "recipients": [], "folder": "backups"},
+    "backup": {
+        "enabled": True,
+        "recipients": [],
+        "folder": "backups",
+        "identity": None,  # the file that age-keygen made, on machines that restore
+        "secrets": True,  # False leaves Secrets out of it
+        "keep": {"daily": 7, "weekly": 5, "monthly": 12},  # others are deleted
+    },
+    # Of backup, restore and drill; nearly always --data on the command line:
+    "format": "archive",  # "tree": a readable file an object, for Git
+    "archive": None,  # a file to restore; None is the newest good one
+    "from_cluster": None,  # whose archive may be restored here, where it is another cluster's
+    "only": [],  # ["HTTPRoute shop/*"]: restore that alone
+    "delete_others": False,  # True: delete what the archive does not have
+    "newer_certificates": "keep",  # "replace": put older certificates back
+    "drill_source": [],  # ["weu-1"]: this cluster is empty, and restores of that one are tried here
+    "scenario": None,  # "crds-deleted": what a drill breaks first
     "rollback_to": None,  # of deploys/rollback.py: None is the last good revision of each cluster
     "lease_seconds": 30,  # how long a run that died keeps other machines away
     "notifications": [  # the address itself is a secret, so a variable of the environment holds it

@@ -11,6 +11,7 @@ from typing_extensions import override
 from tasks.connectors.command import AGGREGATED, APPLY, METADATA_ONLY, KubeCommand
 from tasks.plans import kinds
 from tasks.plans.objects import MANAGER
+from tasks.plans.resources import Resource, resources
 
 
 class Manifest(dict[str, Any]):
@@ -132,6 +133,21 @@ class ServedVersions(FactBase[dict[str, list[str]]]):
                     name = f"{resource['resource']}.{group['metadata']['name']}"
                     found.setdefault(name, []).append(version["version"])
         return found
+
+
+class Resources(FactBase[list[Resource]]):
+    """
+    Every resource that the API server serves outside the core group, the preferred version of each
+    first. The same request as ``ServedVersions``.
+    """
+
+    @override
+    def command(self) -> KubeCommand:
+        return KubeCommand("GET", "/apis", accept=AGGREGATED)
+
+    @override
+    def process(self, output: list[str]) -> list[Resource]:
+        return resources(json.loads("\n".join(output)))
 
 
 def apply_command(

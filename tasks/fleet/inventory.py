@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -124,15 +125,28 @@ class Probe(Strict):
     rate: Annotated[int, Field(ge=0, le=100)] = 5
 
 
+class Keep(Strict):
+    """How many backups stay: the newest of so many days, weeks and months that have one."""
+
+    daily: Annotated[int, Field(ge=1)] = 7
+    weekly: Annotated[int, Field(ge=0)] = 5
+    monthly: Annotated[int, Field(ge=0)] = 12
+
+
 class Backup(Strict):
     """
-    What is kept of a cluster before it is changed. + recipients: age public keys, "age1ql3z...";
-    + folder: where the archives go, one folder a cluster.
+    What is kept of a cluster. + recipients: age public keys, "age1ql3z..."; + folder: where the
+    archives go, one folder a cluster; + identity: the file with an age identity that opens them,
+    None where this machine has none; + secrets: false leaves Secrets out; + keep: what is not
+    deleted.
     """
 
     enabled: bool = True
     recipients: list[Annotated[str, Field(pattern=r"^age1[a-z0-9]+$")]] = []
     folder: Text = "backups"
+    identity: Text | None = None
+    secrets: bool = True
+    keep: Keep = Keep()
 
 
 class Window(Strict):
@@ -213,6 +227,23 @@ def _day(value: str) -> str:
         raise ValueError(f"{value!r} is not a day such as '2027-01-31'") from None
 
 
+def _listed(value: Any) -> Any:
+    """One name is a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+#: What deploys/drill.py breaks on its target before it restores it, docs/drill.md.
+Scenario = Literal[
+    "cluster-lost",
+    "namespace-deleted",
+    "crds-deleted",
+    "tls-secrets-deleted",
+    "controller-deleted",
+    "archive-half-written",
+    "wrong-key",
+    "old-backup",
+]
+
 #: What preflight stops for unless the inventory says to go on all the same.
 Accepted = Literal["sick", "values", "disruption", "behaviour", "no-way-back"]
 
@@ -252,6 +283,14 @@ class Cluster(Strict):
     proven_by: Proof | None = None
     crd_managers: list[Text] = ["helm", "kubectl"]
     backup: Backup = Backup()
+    format: Literal["archive", "tree"] = "archive"
+    archive: Text | None = None
+    from_cluster: Text | None = None
+    only: list[Text] = []
+    delete_others: bool = False
+    newer_certificates: Literal["keep", "replace"] = "keep"
+    drill_source: Annotated[list[Text], BeforeValidator(_listed)] = []
+    scenario: Scenario | None = None
     rollback_to: Annotated[int, Field(ge=1)] | None = None
     lease_seconds: Annotated[int, Field(ge=5)] = 30
     notifications: list[Notification] = []
