@@ -61,6 +61,8 @@ def fit(data: Cluster) -> Steps:
     now = controllers.readable_release(data, anew=True)
     if now and _is_there(data, now, good):
         change_ = f"{good.version} (revision {good.revision}) is there already"
+    elif now and now.version == good.version:
+        change_ = f"to {good.version} (revision {good.revision}), which was not finished"
     else:
         change_ = f"{now.version if now else 'nothing'} → {good.version} (revision {good.revision})"
     fleet_run.note(host, "Envoy Gateway", change_)
