@@ -69,7 +69,7 @@ nightly: setup ## the long campaigns: random fleets, labs and upgrades killed at
 	@$(MAKE) need-root
 	@ENVOYFLEET_EXAMPLES=400 ENVOYFLEET_SCHEDULES=100000 $(PYTEST) -q tests/fleet/test_rings.py tests/plans/test_rings.py
 	@$(call with_lab,$(TEST_LAB),1,$(ROOT) $(PYTEST) -m nightly --timeout=7200)
-	@$(ROOT) $(PYTHON) -m tests.lab.campaign --alone 170 --full 30
+	@$(ROOT) $(PYTHON) -m tests.lab.campaign --alone 170 --back 20 --full 30
 
 bench: setup ## every benchmark with its bounds, printed; each has a lab of its own
 	@echo "bench: every file of benchmarks/, each on a lab of its own that goes down again (6 min)"

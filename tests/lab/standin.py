@@ -189,8 +189,13 @@ class StandIn:
 
 
 def pod_status(pod: Object) -> Object | None:
-    """What a kubelet would say at last: done, for a Pod of a Job, else Ready."""
+    """
+    What a kubelet would say at last: done, for a Pod of a Job, else Ready. None for a Pod that
+    goes, and for one whose image, tagged "missing", cannot be had.
+    """
     if pod["metadata"].get("deletionTimestamp"):
+        return None
+    if any(it["image"].endswith(":missing") for it in pod["spec"]["containers"]):
         return None
     owners = {it["kind"] for it in pod["metadata"].get("ownerReferences") or ()}
     done = "Job" in owners

@@ -4,6 +4,7 @@ moment, and begun again with the same command. A point is survived where the clu
 that was upgraded without a kill, and nothing is lost or done twice.
 
     python -m tests.lab.campaign --alone 170     on API servers alone, see tests/lab/standin.py
+    python -m tests.lab.campaign --back 20       the same, killed on the way back of one that fails
     python -m tests.lab.campaign --full 30       on clusters with nodes, under traffic
 
 The labs are its own. What was done is kept in the folder of ENVOYFLEET_CAMPAIGN (default: below
@@ -39,6 +40,12 @@ from tests.lab.running import REPOSITORY, LabUnderTest, run
 
 CLUSTERS = 2
 WITHOUT_PROBES = ("--data", 'probe={"enabled": false}')
+#: A controller whose image cannot be had, and little patience with it.
+BROKEN = (
+    *("--data", 'images={"envoy_gateway": "docker.io/lab/gateway:missing"}'),
+    *("--data", 'accept=["values"]'),
+    *("--data", "timeout=15"),
+)
 #: With one proxy and no drain of the load balancer nothing promises none.
 LOST = 0.01
 
@@ -46,7 +53,8 @@ LOST = 0.01
 @dataclass(frozen=True)
 class Campaign:
     """
-    + name: "alone" or "full"; + results: one line of JSON a point; + more: arguments for pyinfra
+    + name: "alone", "back" or "full"; + results: one line of JSON a point
+    + more: arguments for pyinfra
     """
 
     name: str
@@ -66,7 +74,9 @@ class Campaign:
         return start.folder_for(where)
 
     def upgrade(self, cluster: str, title: str) -> Upgrade:
-        return Upgrade(self.fleet.lab.name, cluster, self.folder(title), self.more)
+        fails = self.name == "back"
+        more = [*self.more, *(BROKEN if fails else ())]
+        return Upgrade(self.fleet.lab.name, cluster, self.folder(title), more, int(fails))
 
     def done(self) -> dict[int, dict[str, Any]]:
         """What is known of each point that was survived."""
@@ -82,12 +92,13 @@ class Campaign:
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = argparse.ArgumentParser(prog="python -m tests.lab.campaign")
     asked.add_argument("--alone", type=int, default=0, metavar="N", help="points without nodes")
+    asked.add_argument("--back", type=int, default=0, metavar="N", help="points on the way back")
     asked.add_argument("--full", type=int, default=0, metavar="N", help="points on whole clusters")
     wanted = asked.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wrong = 0
     try:
-        for name, count in (("alone", wanted.alone), ("full", wanted.full)):
+        for name, count in vars(wanted).items():
             if count:
                 with opened(name, kept(), f"kill{name}") as campaign:
                     wrong += run_all(campaign, count)
@@ -110,7 +121,7 @@ def kept() -> Path:
 @contextmanager
 def opened(name: str, folder: Path, lab: str, clusters: int = CLUSTERS) -> Iterator[Campaign]:
     """A lab of its own with Envoy Gateway 1.8.3, and what its clusters lack."""
-    alone = name == "alone"
+    alone = name != "full"
     run("down", name=lab)
     up = run("up", str(clusters), *(["--without-nodes"] if alone else []), name=lab)
     standin = None
@@ -143,8 +154,9 @@ def run_all(campaign: Campaign, count: int) -> int:
     with ThreadPoolExecutor(len(names)) as pool:
         ready = list(pool.map(lambda it: Cluster(campaign, it), names))
         begun = remembered(campaign, times(ready[0].journal))
+        first = ready[0].line_of("Controller", -1) if campaign.name == "back" else 1
         waiting: SimpleQueue[Point] = SimpleQueue()
-        for point in points(count, begun):
+        for point in points(count, begun, first):
             if point.number not in campaign.done():
                 waiting.put(point)
         try:
@@ -184,13 +196,16 @@ class Cluster:
         self.journal = undisturbed(upgrade)
         self.wanted = snapshot.taken(self.api, upgrade.folder)
 
-    def line_of(self, step: str) -> int:
-        """The line, counted from 1, with which an undisturbed run began this step."""
-        return next(
+    def line_of(self, step: str, turn: int = 0) -> int:
+        """
+        The line, counted from 1, with which an undisturbed run began this step. + turn: 0 the first
+        of this name, -1 the last one
+        """
+        return [
             number
             for number, it in enumerate(self.journal, start=1)
             if it["event"] == "step" and it["step"].endswith(f" | {step}")
-        )
+        ][turn]
 
     def serve(self, waiting: SimpleQueue[Point]) -> None:
         while True:

@@ -25,12 +25,13 @@ LONGEST = 400.0
 
 @dataclass(frozen=True)
 class Upgrade:
-    """+ folder: to run it in; + more: arguments for pyinfra"""
+    """+ folder: to run it in; + more: arguments for pyinfra; + code: with which it is to end"""
 
     lab: str
     cluster: str
     folder: Path
     more: Sequence[str]
+    code: int = 0
 
     def begun(self, attempt: int) -> subprocess.Popen[bytes]:
         """The command of an operator, in a process group of its own."""
@@ -66,7 +67,7 @@ def undisturbed(upgrade: Upgrade) -> list[dict[str, Any]]:
     """Run it; the entries of its journal."""
     process = upgrade.begun(0)
     code = process.wait(LONGEST)
-    assert code == 0, upgrade.log(0).read_text()
+    assert code == upgrade.code, upgrade.log(0).read_text()
     return _journals(upgrade.folder)[-1]
 
 
@@ -122,7 +123,7 @@ def _killed(process: subprocess.Popen[bytes], folder: Path, kill: Kill) -> str |
 def _of_end(upgrade: Upgrade, attempt: int, code: int | None) -> list[str]:
     said = upgrade.log(attempt).read_text(errors="replace")
     found = []
-    if code != 0:
+    if code != upgrade.code:
         lines = [it for it in said.splitlines() if upgrade.cluster in it]
         found.append(f"exit {code}: {lines[-1] if lines else said[-200:]}")
     if "Traceback" in said:
@@ -140,7 +141,7 @@ def _of_runs(upgrade: Upgrade, ended: int) -> list[str]:
     if len(runs) != 1 + ended:
         found.append(f"{len(runs)} runs instead of {1 + ended}")
     last = runs[-1][-1]
-    if (last["event"], last.get("exit")) != ("run ended", 0):
+    if (last["event"], last.get("exit")) != ("run ended", upgrade.code):
         found.append(f"the journal ends with {last['event']}")
     for path in upgrade.folder.glob("runs/*/journal.jsonl"):
         _, fault = journal.read(path)

@@ -34,14 +34,15 @@ class Point:
     again: Kill | None
 
 
-def points(count: int, times: Sequence[float]) -> list[Point]:
+def points(count: int, times: Sequence[float], first: int = 1) -> list[Point]:
     """
     Every other point is right behind a line, until each line had its turn; the others are at any
     moment.
 
     + times: when an uninterrupted run wrote each line of its journal, in seconds from the first
+    + first: the line, counted from 1, before which nothing is killed
     """
-    lines = list(range(1, len(times) + 1))
+    lines, begin = list(range(first, len(times) + 1)), times[first - 1]
     Random(0).shuffle(lines)
     found = []
     for number in range(count):
@@ -49,7 +50,7 @@ def points(count: int, times: Sequence[float]) -> list[Point]:
         if number % 2 == 0 and number // 2 < len(lines):
             kill = Kill(lines[number // 2], 0.0, random.random() < 0.5)
         else:
-            kill = _at(random.uniform(0, times[-1]), times, random)
+            kill = _at(random.uniform(begin, times[-1]), times, random)
         again = None
         if random.random() < 0.25:
             again = _at(random.uniform(0, times[-1]), times, random)
