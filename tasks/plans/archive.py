@@ -60,8 +60,8 @@ def packed(about: Mapping[str, Any], files: Mapping[str, bytes], taken: datetime
         **about,
         "taken": taken.isoformat(),
         "entries": entries,
-        "sha256": _whole(entries),
     }
+    manifest["sha256"] = _whole(manifest)
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1, mtime=0) as stream,
@@ -100,14 +100,15 @@ def unpacked(data: bytes) -> Contents:
             raise Damaged(f"{entry['path']} is not what was packed")
         if _place(content) != entry["path"]:
             raise Damaged(f"{entry['path']} holds another object")
-    if manifest["sha256"] != _whole(entries):
+    if manifest.get("sha256") != _whole(manifest):
         raise Damaged("its manifest was altered")
     return Contents(manifest, members)
 
 
-def _whole(entries: list[dict[str, Any]]) -> str:
-    """One digest over the digests of all files, in their order."""
-    return sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+def _whole(manifest: Mapping[str, Any]) -> str:
+    """One digest over all that a manifest says, the digests of all files in their order too."""
+    said = {key: it for key, it in manifest.items() if key != "sha256"}
+    return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _inflated(data: bytes) -> bytes:
