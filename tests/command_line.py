@@ -67,9 +67,12 @@ class Outcome:
 
     @property
     def lines(self) -> list[str]:
-        """What was printed, but for pyinfra's own progress, with single spaces."""
+        """
+        What was printed, but for pyinfra's own progress, with single spaces. A table's last column
+        says "0 s" however busy the machine was.
+        """
         own = re.compile(r"-->|Loading: |\[\S+\] (Connected|Ready: )")
-        lines = [" ".join(it.split()) for it in self.text.splitlines()]
+        lines = [re.sub(r" \d+ s$", " 0 s", " ".join(it.split())) for it in self.text.splitlines()]
         return [it for it in lines if it and not own.match(it)]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator  # noqa: E402
 import pytest  # noqa: E402
 
 from tests.api_server import ApiServer  # noqa: E402
+from tests.command_line import CommandLine  # noqa: E402
 
 
 @pytest.fixture
@@ -18,3 +19,10 @@ def api_server() -> Iterator[ApiServer]:
     """API servers of this test alone; none of their clusters answers until the test says what."""
     with ApiServer().running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def command_line() -> Iterator[CommandLine]:
+    """One for all tests: to begin is half a second of imports, and a run leaves nothing in it."""
+    with CommandLine() as started:
+        yield started

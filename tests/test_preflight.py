@@ -160,11 +160,11 @@ class Looked:
 
 
 @pytest.fixture(scope="module")
-def looked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looked]:
+def looked(tmp_path_factory: pytest.TempPathFactory, command_line: CommandLine) -> Iterator[Looked]:
     folder = tmp_path_factory.mktemp("fleet") / "clone"
     folder.mkdir()
     entries = [(f"@kube/{name}", {**DATA, **data}) for name, (_, data) in FLEET.items()]
-    with ApiServer().running() as server, CommandLine() as command_line:
+    with ApiServer().running() as server:
         prepared(folder, Case("", [], inventory=f"clusters = {entries!r}", files=DEPLOY), server)
         write_chart(folder)
         least = {"crds": crds_of("1.8.3"), "release": old_release(), "objects": WELL}

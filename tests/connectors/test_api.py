@@ -167,16 +167,14 @@ except ApiError as error:
 
 def test_a_server_that_drips_is_left_in_time(api_server: ApiServer) -> None:
     api_server.answer("GET", "/dripping", Answer(body="x" * 1000, drip=0.1))
-    begun = time.monotonic()
     done = subprocess.run(  # gevent's time limit needs its patches, which are for a whole process
         [sys.executable, "-c", DRIPPING, json.dumps(api_server.kubeconfig("weu-1"))],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=50,  # all of it takes 100 s
         check=True,
     )
     assert done.stdout == "0 TimeoutError: no answer within 1 s\n"
-    assert time.monotonic() - begun < 15  # all of it takes 100 s
 
 
 def test_says_that_a_plugin_is_not_there_or_did_not_sign_in(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,8 @@ def test_one_that_a_program_uses_stays() -> None:
     environment = {"KUBECONFIG": f"{left}/kubeconfig"}
     helm = subprocess.Popen(["/bin/sleep", "30"], env=environment)
     try:
+        while not Path(f"/proc/{helm.pid}/environ").read_bytes():
+            time.sleep(0.01)  # the system is not done with starting it
         scratch.sweep()
         assert left.exists()
     finally:

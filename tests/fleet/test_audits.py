@@ -36,12 +36,6 @@ def server() -> Iterator[ApiServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def command_line() -> Iterator[CommandLine]:
-    with CommandLine() as started:
-        yield started
-
-
 def test_a_read_that_fails_is_said_once(
     command_line: CommandLine, server: ApiServer, tmp_path: Path
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,6 @@ for _ring in rings():
     step(name="Step")
 """
 SECRET = "t0p-s3cret-path"
-
-
-@pytest.fixture(scope="module")
-def command_line() -> Iterator[CommandLine]:
-    with CommandLine() as started:
-        yield started
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,12 +61,6 @@ DIFF = [
     "metadata:",
 ]
 TITLE = "Will upgrade release eg/eg to 1.9.1"
-
-
-@pytest.fixture(scope="module")
-def command_line() -> Iterator[CommandLine]:
-    with CommandLine() as started:
-        yield started
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +49,9 @@ def test_programs_of_a_dead_run_are_ended() -> None:
     """helm outlives a run that was killed."""
     names = {"ENVOYFLEET_RUN": "a-run", "ENVOYFLEET_CLUSTER": "weu-1"}
     with subprocess.Popen(["sleep", "60"], env=names) as left:
+        while not Path(f"/proc/{left.pid}/environ").read_bytes():
+            time.sleep(0.01)  # the system is not done with starting it
         assert end_programs(["other", "a-run"], "weu-2") == 0
         assert end_programs(["b-run"], "weu-1") == 0
         assert end_programs(["other", "a-run"], "weu-1") == 1
-        assert left.wait(5) == -15
+        assert left.wait(30) == -15

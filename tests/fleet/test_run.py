@@ -267,12 +267,6 @@ def server() -> Iterator[ApiServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def command_line() -> Iterator[CommandLine]:
-    with CommandLine() as started:
-        yield started
-
-
 def prepared(folder: Path, case: Case, server: ApiServer) -> Path:
     """A clone of the repository with the case's own files; returns the kubeconfig."""
     contexts = ("weu-1", "neu-1", "weu-1-again", "expired", "gone")
