@@ -42,6 +42,7 @@ _shared = {
         "recipients": [_lab["age_recipient"]] if _lab["age_recipient"] else [],
         "identity": _lab["age_identity"],
     },
+    "stand_in_image": _lab["images"]["echo"],
     "controller": {"replicas": 1, "cpu": "10m", "memory": "64Mi"},
     "proxy": {"replicas": 1, "cpu": "10m", "memory": "64Mi"},
     "gateways": [

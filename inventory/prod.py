@@ -83,6 +83,7 @@ _fleet = {
     "delete_others": False,  # True: delete what the archive does not have
     "newer_certificates": "keep",  # "replace": put older certificates back
     "drill_source": [],  # ["weu-1"]: this cluster is empty, and restores of that one are tried here
+    "stand_in_image": None,  # of an echo server, for applications that are not there: docs/drill.md
     "scenario": None,  # "crds-deleted": what a drill breaks first
     "rollback_to": None,  # of deploys/rollback.py: None is the last good revision of each cluster
     "lease_seconds": 30,  # how long a run that died keeps other machines away

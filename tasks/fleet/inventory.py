@@ -290,6 +290,7 @@ class Cluster(Strict):
     delete_others: bool = False
     newer_certificates: Literal["keep", "replace"] = "keep"
     drill_source: Annotated[list[Text], BeforeValidator(_listed)] = []
+    stand_in_image: Text | None = None
     scenario: Scenario | None = None
     rollback_to: Annotated[int, Field(ge=1)] | None = None
     lease_seconds: Annotated[int, Field(ge=5)] = 30

@@ -1,0 +1,199 @@
+"""A drill's target: everything that is on it, and what the drill brought taken away again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api.exceptions import DeployError, OperationError
+
+from tasks.connectors.api import Api, ApiError
+from tasks.connectors.command import METADATA_ONLY, Call
+from tasks.facts.kube import KubeObject, KubeObjects, Resources
+from tasks.fleet.guard import fact, session
+from tasks.operations.kube import wait_until
+from tasks.plans import emptying, kinds
+from tasks.plans.emptying import Found, Mark
+from tasks.plans.evidence import Emptied
+from tasks.plans.resources import Resource
+
+#: The ConfigMap that says that a drill is at work, or was broken off.
+NAME, NAMESPACE = "envoyfleet-drill", "kube-system"
+JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
+#: Requests at a time, and objects a page.
+AT_ONCE, PAGE = 8, 500
+#: Seconds in which a controller takes proxies away and gives its finalizers up.
+PATIENCE = 60.0
+PROXIES = "app.kubernetes.io/managed-by=envoy-gateway,app.kubernetes.io/component=proxy"
+
+
+def everything() -> list[Found]:
+    """Every object of this cluster without its contents, one LIST a kind."""
+    resources: list[Resource] = fact(Resources)
+    return _everything_of(emptying.listable(resources))
+
+
+def read_mark() -> Mark | None:
+    """What a drill noted here, or None. Raises DeployError where it cannot be understood."""
+    found = fact(KubeObject, api_version="v1", kind="ConfigMap", resource=NAME, namespace=NAMESPACE)
+    try:
+        return emptying.read_mark(found) if found is not None else None
+    except ValueError as error:
+        raise DeployError(
+            f"ConfigMap {NAMESPACE}/{NAME} cannot be read ({error}): empty this cluster by hand, "
+            "then delete it"
+        ) from error
+
+
+def empty(mark: Mark, timeout: float) -> Emptied:
+    """
+    Delete what a drill brought, wave by wave, and wait until each is gone; a listing of every kind
+    proves it. The mark stays, it is the caller's.
+
+    Raises OperationError where something stays, or where the cluster is in use by others.
+    """
+    before = everything()
+    in_use = emptying.of_others(mark, before)
+    if in_use:
+        raise OperationError(
+            f"{in_use[0]} is not of the drill{_more(in_use)}: this cluster is in use, nothing is "
+            "deleted: empty it by hand, or take drill_source away"
+        )
+    ours = emptying.made_by(mark, before)
+    for name, things in emptying.waves(mark, ours):
+        if not things:
+            continue
+        host.log(f"takes away {len(things)} objects: {name}")
+        _refused(_each(partial(_delete, session()), things))
+        if things[0].resource.group in emptying.GROUPS:
+            _leave_in_peace(things)
+        if name == "namespaces":
+            _end_pods([it.meta["name"] for it in things])
+        wait_until(partial(_left, things), timeout)
+    after = everything()
+    left = [it.title for it in emptying.made_by(mark, after)]
+    if left:
+        raise OperationError(f"{left[0]} is still there{_more(left)}: run the same command again")
+    return Emptied(emptying.counted(ours), True, emptying.came_meanwhile(mark, after))
+
+
+def destroy(mark: Mark, identities: Sequence[Mapping[str, Any]], timeout: float) -> None:
+    """
+    Delete objects that a drill brought and wait until they are gone, namespaces with all that is
+    in them. Raises OperationError for one that was there before the drill.
+
+    + identities: such as ``[{"apiVersion": "v1", "kind": "Namespace", "metadata": {...}}]``
+    """
+    wanted = {kinds.path_of(it) for it in identities}
+    there = everything()
+    things = [it for it in there if it.path in wanted]
+    foreign = [it.title for it in things if it not in emptying.made_by(mark, things)]
+    if foreign:
+        raise OperationError(f"{foreign[0]} is not of this drill{_more(foreign)}: nothing is lost")
+    _refused(_each(partial(_delete, session()), things))
+    if any(it.kind == emptying.CRDS for it in things):
+        _leave_in_peace([it for it in there if it.resource.group in emptying.GROUPS])
+    _end_pods([it.meta["name"] for it in things if it.kind == emptying.NAMESPACES])
+    wait_until(partial(_left, things), timeout)
+
+
+def _leave_in_peace(things: Sequence[Found]) -> None:
+    """
+    Give the controller time to take proxies and load balancers away and to let go of its objects;
+    where it does not, or is gone itself, its finalizers are taken off.
+    """
+
+    def behind() -> list[str]:
+        proxies = [
+            kinds.title(it)
+            for version, kind in (
+                ("apps/v1", "Deployment"),
+                ("apps/v1", "DaemonSet"),
+                ("v1", "Service"),
+            )
+            for it in fact(KubeObjects, api_version=version, kind=kind, labels=PROXIES)
+        ]
+        return [*_left(things), *(f"{it} is still there" for it in proxies)]
+
+    try:
+        wait_until(behind, PATIENCE)
+    except OperationError as error:
+        host.log(f"no controller took them away: {error}")
+        _refused(_each(partial(_let_go, session()), things))
+
+
+def _end_pods(namespaces: Sequence[str]) -> None:
+    """Nobody sends to the proxies of a drill: they need not drain for a minute."""
+    for it in namespaces:
+        query = {"gracePeriodSeconds": "1"}
+        path = kinds.path("v1", "Pod", it)
+        _ask(session(), Call("DELETE", path, query, None, JSON, None, frozenset()))
+
+
+def _left(things: Sequence[Found]) -> list[str]:
+    """Those that are still there, a line each."""
+    wanted = {it.key for it in things}
+    there = _everything_of(list(dict.fromkeys(it.resource for it in things)))
+    return [f"{it.title} is still there" for it in there if it.key in wanted]
+
+
+def _everything_of(resources: Sequence[Resource]) -> list[Found]:
+    from gevent.pool import Pool
+
+    pages = Pool(AT_ONCE).map(partial(_listed, session()), resources)
+    return [it for page in pages for it in page]
+
+
+def _listed(api: Api, resource: Resource) -> list[Found]:
+    query, found = {"limit": str(PAGE)}, list[Found]()
+    while True:
+        call = Call("GET", resource.path(), query, None, JSON, METADATA_ONLY, frozenset())
+        try:
+            page = json.loads(api.text(call))
+        except ApiError as error:
+            if error.status in (404, 405):  # its CRD went meanwhile; or it is served, not stored
+                return []
+            if error.status != 410:
+                raise DeployError(f"GET {call.path}: {error}") from error
+            query, found = {"limit": str(PAGE)}, []  # the list grew too old: from the start
+            continue
+        found += [Found(resource, it["metadata"]) for it in page.get("items") or ()]
+        if not page["metadata"].get("continue"):
+            return found
+        query = {"limit": str(PAGE), "continue": page["metadata"]["continue"]}
+
+
+def _each(act: Callable[[Found], str | None], things: Sequence[Found]) -> list[str]:
+    from gevent.pool import Pool
+
+    return [it for it in Pool(AT_ONCE).map(act, things) if it]
+
+
+def _refused(problems: Sequence[str]) -> None:
+    if problems:
+        raise OperationError(f"{problems[0]}{_more(problems)}")
+
+
+def _delete(api: Api, it: Found) -> str | None:
+    return _ask(api, Call("DELETE", it.path, {}, None, JSON, None, frozenset()))
+
+
+def _let_go(api: Api, it: Found) -> str | None:
+    body = {"metadata": {"finalizers": None}}
+    return _ask(api, Call("PATCH", it.path, {}, body, MERGE_PATCH, None, frozenset()))
+
+
+def _ask(api: Api, call: Call) -> str | None:
+    """Why it was refused, or None; what is gone already needs nothing."""
+    try:
+        api.text(call)
+    except ApiError as error:
+        return None if error.status == 404 else f"{call.method} {call.path}: {error}"
+    return None
+
+
+def _more(lines: Sequence[str]) -> str:
+    return f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
