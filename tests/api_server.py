@@ -47,7 +47,10 @@ class Asked:
 
 
 class ApiServer:
-    """``answers[cluster, method, path]`` are given in turn, the last one again and again."""
+    """
+    ``answers[cluster, method, path]`` are given in turn, the last one again and again; those for a
+    path with its query before those for the path alone.
+    """
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str, str], list[Answer]] = {}
@@ -91,7 +94,8 @@ class ApiServer:
 
     def next_answer(self, asked: Asked) -> Answer:
         self.asked.append(asked)
-        left = self.answers.get((asked.cluster, asked.method, asked.path.partition("?")[0]))
+        path, exact = asked.path.partition("?")[0], (asked.cluster, asked.method, asked.path)
+        left = self.answers.get(exact) or self.answers.get((*exact[:2], path))
         if not left:
             return status(404, "not found")
         return left.pop(0) if len(left) > 1 else left[0]

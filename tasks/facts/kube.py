@@ -174,7 +174,11 @@ def items(text: str) -> list[dict[str, Any]]:
     """
     The items of a list answer, each with the apiVersion and kind that the API server leaves out.
     """
-    document = json.loads(text)
+    return listed(json.loads(text))
+
+
+def listed(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """``items`` of an answer that was parsed already."""
     kind = str(document.get("kind", "")).removesuffix("List")
     named = (
         {}

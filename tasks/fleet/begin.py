@@ -22,9 +22,11 @@ from pyinfra.api.exceptions import InventoryError
 from tasks.fleet import endings, narration
 from tasks.fleet.run import Refused, Run, current, finish, now, start
 
-#: Deploys that change clusters, and those that are refused where a backup could not be sealed.
-CHANGING = ("install", "upgrade", "crds", "rollback")
-BACKED_UP = CHANGING[1:]
+#: Deploys that change clusters, those that are refused where a backup could not be sealed, and
+#: those that are where no key is here that opens one.
+CHANGING = ("install", "upgrade", "crds", "rollback", "restore", "drill")
+BACKED_UP = ("upgrade", "crds", "rollback", "restore", "backup")
+OPENING = ("verify", "restore", "drill")
 #: Clusters at a time. pyinfra takes 20 a core; a cluster costs us little but waiting.
 PARALLEL = 200
 
@@ -119,6 +121,8 @@ def checked_before_connecting(state: Any) -> None:
             found.append(str(error))
     if run.deploy in BACKED_UP:
         found += archives.problems(run.clusters)
+    if run.deploy in OPENING:
+        found += archives.unopenable(run.clusters, run.deploy)
     if run.deploy in CHANGING and not run.dry:
         found += notify.problems(run.clusters)
     if found:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tasks.plans.rings import Rule
 
 ONE_SECOND = timedelta(seconds=1)
+#: Deploys that ask no cluster anything.
+OFFLINE = ("verify",)
 DONE, FAILED, REFUSED, FINDINGS, WAITING, HELD, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6
 
 

@@ -60,7 +60,7 @@ _EVERYWHERE: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
             "validatingadmissionpolicybindings.admissionregistration.k8s.io",
         ),
     ),
-    (("list",), ("deployments.apps", "daemonsets.apps")),
+    (("list",), ("deployments.apps", "daemonsets.apps", "services", "namespaces")),
 )
 #: Rights in the controller's namespace.
 _INSIDE: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (

@@ -33,7 +33,7 @@ from tasks.plans.lease import (
 NOW = datetime(2026, 11, 21, 14, 2, 11, tzinfo=UTC)
 ME = Holder("20261121T140200Z-upgrade", "anna@jump-1", "jump-1/m", "b1", "pid:[1]", 77, 1234)
 OTHER = replace(ME, run="20261121T135900Z-upgrade", who="ben@jump-2", machine="jump-2/m", pid=5)
-GOOD = LastGood(1, "1.8.3", "backups/weu-1/20261121T140211Z.tar.age", ME.run)
+GOOD = LastGood(1, "1.8.3", "backups/weu-1/20261121T140211Z-upgrade.tar.gz.age", ME.run)
 
 
 def of(who: Holder, at: datetime = NOW) -> dict[str, Any]:
