@@ -192,7 +192,7 @@ def test_different(archived: dict[str, Any], live: dict[str, Any] | None, said: 
 
 
 def test_a_default_is_nobody_elses() -> None:
-    schema = {"properties": {"a": {"default": {"b": []}}}}
+    schema: dict[str, Any] = {"properties": {"a": {"default": {"b": []}}}}
     found = filled(schema, {})
     found["a"]["b"].append(1)
     assert filled(schema, {}) == {"a": {"b": []}}
