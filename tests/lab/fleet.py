@@ -20,6 +20,12 @@ from typing import Any
 from tests.lab.running import REPOSITORY, LabUnderTest, run
 
 OLD, NEW = "1.8.3", "1.9.1"
+#: Proxies that leave in half the time, on a fleet whose many upgrades would wait for it.
+SHORT_DRAIN = (
+    *("--data", 'proxy={"replicas": 1, "cpu": "10m", "memory": "64Mi", "min_drain": "10s"}'),
+)
+#: Seconds for a request of ours: the machine may be busy.
+PATIENT = ("--data", "kube_timeout=120")
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,14 @@ class Ended:
 
 @dataclass(frozen=True)
 class Fleet:
-    """+ folder: where the runs happen: the repository's files, and room for runs/ and rendered/"""
+    """
+    + folder: where the runs happen: the repository's files, and room for runs/ and rendered/
+    + more: arguments of every run
+    """
 
     lab: LabUnderTest
     folder: Path
+    more: tuple[str, ...] = PATIENT
 
     @property
     def names(self) -> list[str]:
@@ -60,7 +70,7 @@ class Fleet:
     def run(self, *arguments: str, **environment: str) -> Ended:
         begun = time.monotonic()
         done = subprocess.run(
-            [Path(sys.executable).parent / "pyinfra", *arguments],
+            [Path(sys.executable).parent / "pyinfra", *arguments, *self.more],
             cwd=self.folder,
             env={**os.environ, "NO_COLOR": "1", **environment},
             stdin=subprocess.DEVNULL,
@@ -75,7 +85,7 @@ class Fleet:
     def started(self, *arguments: str) -> subprocess.Popen[bytes]:
         """The same, still running."""
         return subprocess.Popen(
-            [Path(sys.executable).parent / "pyinfra", *arguments],
+            [Path(sys.executable).parent / "pyinfra", *arguments, *self.more],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -129,14 +139,14 @@ class Fleet:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def opened(folder: Path) -> Fleet:
+def opened(folder: Path, *more: str) -> Fleet:
     """The running lab as a fleet; fails where it is not up, ``make lab-tests`` brings it up."""
     name = os.environ.get("ENVOYFLEET_LAB", "lab")
     status = run("status", "--json", name=name)
     assert status.returncode == 0, status.stderr
     for part in ("config.py", "deploys", "inventory", "tests"):
         (folder / part).symlink_to(REPOSITORY / part)
-    return Fleet(LabUnderTest(name, json.loads(status.stdout)), folder)
+    return Fleet(LabUnderTest(name, json.loads(status.stdout)), folder, (*PATIENT, *more))
 
 
 @dataclass
@@ -163,7 +173,7 @@ def traffic(address: str, host: str = "blue.lab.test", pause: float = 0.02) -> I
     seen, stop = Traffic(failures=[]), Event()
 
     def one() -> None:
-        connection = http.client.HTTPConnection(address, 80, timeout=5)
+        connection = http.client.HTTPConnection(address, 80, timeout=15)
         connection.request("GET", "/", headers={"Host": host, "Connection": "close"})
         answer = connection.getresponse()
         answer.read()
@@ -192,4 +202,4 @@ def traffic(address: str, host: str = "blue.lab.test", pause: float = 0.02) -> I
         yield seen
     finally:
         stop.set()
-        thread.join(timeout=10)
+        thread.join(timeout=30)

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tasks.fleet import journal
-from tests.lab.fleet import NEW, OLD, Fleet, opened, traffic
+from tests.lab.fleet import NEW, OLD, SHORT_DRAIN, Fleet, opened, traffic
 from tests.lab.running import REPOSITORY, until
 
 pytestmark = pytest.mark.lab
@@ -33,12 +33,12 @@ AT_OLD = ("--data", f'envoy_gateway_version="{OLD}"')
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    return opened(tmp_path_factory.mktemp("fleet"))
+    return opened(tmp_path_factory.mktemp("fleet"), *SHORT_DRAIN)
 
 
 def ask(address: str, host: str) -> dict[str, str]:
     """What the echo backend answered through the Gateway: who it is, and which cluster it is on."""
-    connection = http.client.HTTPConnection(address, 80, timeout=5)
+    connection = http.client.HTTPConnection(address, 80, timeout=15)
     connection.request("GET", "/", headers={"Host": host})
     found: dict[str, str] = json.loads(connection.getresponse().read())
     return found
@@ -59,7 +59,7 @@ def writes(requests: list[dict[str, Any]]) -> list[str]:
 
 def tcp(address: str) -> bytes:
     """The first bytes that answer through the TCP listener, which leads to an HTTP backend."""
-    with socket.create_connection((address, 9000), 5) as stream:
+    with socket.create_connection((address, 9000), 15) as stream:
         stream.sendall(b"GET / HTTP/1.1\r\nHost: tcp\r\nConnection: close\r\n\r\n")
         return stream.recv(15)
 
@@ -88,7 +88,7 @@ def test_crds_of_an_older_release_are_there(fleet: Fleet, index: int, release: s
     crds = gzip.decompress(packed.read_bytes()).decode()
     apply = ("--context", name, "apply", "--server-side", "-f", "-")
     fleet.lab.kubectl(*apply, text=crds)
-    wait = ("wait", "crd", "--all", "--for=condition=Established", "--timeout=30s")
+    wait = ("wait", "crd", "--all", "--for=condition=Established", "--timeout=120s")
     fleet.kubectl(name, *wait)
     for kind, version in (("TCPRoute", "v1alpha2"), ("TLSRoute", "v1alpha3")):
         fleet.lab.kubectl(*apply, text=json.dumps(alpha_route(kind, version)))
@@ -202,9 +202,9 @@ def test_sigterm_ends_helm_too(fleet: Fleet) -> None:
     first = fleet.names[0]
     arguments = ("deploys/install.py", "-y", *AT_OLD, *NO_IMAGE, "--limit", first)
     running = fleet.started("inventory/lab.py", *arguments)
-    until("helm", lambda: "pending-upgrade" in fleet.release_status(first), 60)
+    until("helm", lambda: "pending-upgrade" in fleet.release_status(first))
     running.send_signal(signal.SIGTERM)
-    assert running.wait(30) == 143
+    assert running.wait(120) == 143
     assert fleet.release_status(first) == "failed"
     assert fleet.report()["exit"] == 143
     assert fleet.pyinfra("install", "-y", *AT_OLD, "--limit", first).code == 0
@@ -295,14 +295,16 @@ def test_a_run_that_is_killed_goes_on(fleet: Fleet) -> None:
     """
     second, third = fleet.names[1:3]
     running = fleet.started("inventory/lab.py", "deploys/upgrade.py", "-y")
-    until("helm", lambda: "pending-upgrade" in fleet.release_status(second), 120)
+    until("helm", lambda: "pending-upgrade" in fleet.release_status(second))
+    for pid in programs(fleet):
+        os.kill(pid, signal.SIGSTOP)  # so that it is in the middle until it is killed
     beside = fleet.pyinfra("rollback", "-y", "--limit", second)
     assert beside.code == 2
     assert f"works on {second} since" in beside.err
     assert "Ring 1 | Upgrade | Controller" in beside.err
     for pid in [*programs(fleet), running.pid]:
         os.kill(pid, signal.SIGKILL)
-    running.wait(10)
+    running.wait(60)
     with traffic(fleet.address(third)) as seen:
         ended = fleet.pyinfra("upgrade", "-y")
     assert ended.code == 0, ended.text

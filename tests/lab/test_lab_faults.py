@@ -24,6 +24,12 @@ def answer(address: str) -> str:
         return type(error).__name__
 
 
+def seconds_of_a_request(lab: LabUnderTest) -> float:
+    began = time.monotonic()
+    lab.kubectl("get", "--raw", "/api/v1/namespaces/demo")
+    return time.monotonic() - began
+
+
 def pods(lab: LabUnderTest, namespace: str, selector: str) -> list[dict[str, object]]:
     return list(lab.get("pods", "--namespace", namespace, "--selector", selector)["items"])
 
@@ -41,16 +47,12 @@ def test_a_dead_api_server_is_left_dead_until_the_fault_is_off(lab: LabUnderTest
 
 
 def test_a_slow_api_server_answers_late_and_correctly(lab: LabUnderTest) -> None:
-    lab.fault("apiserver-slow", "on", "--value", "700")
+    lab.fault("apiserver-slow", "on", "--value", "2000")
     try:
-        began = time.monotonic()
-        lab.kubectl("get", "--raw", "/api/v1/namespaces/demo")
-        assert time.monotonic() - began > 0.7
+        assert seconds_of_a_request(lab) > 2
     finally:
         lab.fault("apiserver-slow", "off")
-    began = time.monotonic()
-    lab.kubectl("get", "--raw", "/api/v1/namespaces/demo")
-    assert time.monotonic() - began < 0.7
+    until("an answer in time", lambda: seconds_of_a_request(lab) < 2)
 
 
 def test_a_failing_api_server_fails_a_share_of_requests(lab: LabUnderTest) -> None:
@@ -91,7 +93,7 @@ def test_an_image_that_is_gone_cannot_be_pulled(lab: LabUnderTest) -> None:
     lab.kubectl("delete", "pod", "late", "--namespace", "demo", "--wait=false")
     lab.kubectl("run", "again", "--image", image, "--namespace", "demo")
     lab.kubectl(
-        "wait", "--for=condition=Ready", "pod/again", "--namespace", "demo", "--timeout=30s"
+        "wait", "--for=condition=Ready", "pod/again", "--namespace", "demo", "--timeout=180s"
     )
     lab.kubectl("delete", "pod", "again", "--namespace", "demo", "--wait=false")
 
@@ -100,7 +102,7 @@ def test_backends_refuse_and_the_proxy_says_so(lab: LabUnderTest, gateway: str) 
     until("the sample answers", lambda: answer(gateway) == "blue")
     lab.fault("backend-refusing", "on")
     try:
-        until("503", lambda: answer(gateway) == "503", 10)
+        until("503", lambda: answer(gateway) == "503")
     finally:
         lab.fault("backend-refusing", "off")
     until("the sample answers again", lambda: answer(gateway) == "blue")
@@ -110,9 +112,9 @@ def test_without_an_address_the_gateway_is_not_reachable(lab: LabUnderTest, gate
     until("the sample answers", lambda: answer(gateway) == "blue")
     lab.fault("no-address", "on")
     try:
-        until("no answer", lambda: answer(gateway) == "URLError", 10)
+        until("no answer", lambda: answer(gateway) == "URLError")
         events = ("events", "--namespace", "envoy-gateway-system")
-        until("the event", lambda: "PublicIPCountLimitReached" in str(lab.get(*events)), 10)
+        until("the event", lambda: "PublicIPCountLimitReached" in str(lab.get(*events)))
     finally:
         lab.fault("no-address", "off")
     until("the sample answers again", lambda: answer(gateway) == "blue")
@@ -136,6 +138,6 @@ def test_containers_are_killed_again_and_again(
     before = restarts()
     lab.fault(fault, "on")
     try:
-        until("two restarts", lambda: restarts() >= before + 2, 40)
+        until("two restarts", lambda: restarts() >= before + 2)
     finally:
         lab.fault(fault, "off")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.running import NAME, LabUnderTest, run
+from tests.lab.running import NAME, LabUnderTest, run, until
 
 pytestmark = pytest.mark.lab
 
@@ -64,10 +64,13 @@ def components() -> dict[int, str]:
 
 def test_a_second_up_changes_nothing_and_is_quick(lab: LabUnderTest) -> None:
     before = components()
-    began = time.monotonic()
-    up = run("up", "1")
-    assert (up.returncode, components()) == (0, before)
-    assert time.monotonic() - began < 5
+    seconds: list[float] = []
+    while not seconds or (min(seconds) >= 5 and len(seconds) < 5):  # again on a busy machine
+        began = time.monotonic()
+        up = run("up", "1")
+        seconds.append(time.monotonic() - began)
+        assert (up.returncode, components()) == (0, before)
+    assert min(seconds) < 5, seconds
 
 
 def test_what_died_is_started_again(lab: LabUnderTest) -> None:
@@ -131,7 +134,11 @@ def test_requests_of_the_operator_are_in_the_audit_log(lab: LabUnderTest) -> Non
     log = Path(lab.cluster["audit_log"])
     start = log.stat().st_size
     lab.kubectl("get", "--raw", "/api/v1/namespaces/demo")
-    time.sleep(0.5)
-    lines = [json.loads(line) for line in log.read_bytes()[start:].splitlines()]
-    asked = [(one["user"]["username"], one["verb"], one["stage"]) for one in lines]
-    assert asked == [("admin", "get", "ResponseComplete")]
+
+    def asked() -> list[tuple[str, str, str]]:
+        written = log.read_bytes()[start:].rpartition(b"\n")[0]
+        lines = [json.loads(line) for line in written.splitlines()]
+        return [(one["user"]["username"], one["verb"], one["stage"]) for one in lines]
+
+    until("the request in the log", asked)
+    assert asked() == [("admin", "get", "ResponseComplete")]

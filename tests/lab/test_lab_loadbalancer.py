@@ -46,12 +46,12 @@ def test_a_fixed_address_is_given_served_and_moved(lab: LabUnderTest) -> None:
     block = ipaddress.ip_network(lab.cluster["load_balancer_range"])
     first, second = str(block[21]), str(block[22])
     service(lab, "fixed", first)
-    until("the address", lambda: address_of(lab, "fixed") == first, 10)
-    until("an answer", lambda: pod_that_answers(first), 10)
+    until("the address", lambda: address_of(lab, "fixed") == first)
+    until("an answer", lambda: pod_that_answers(first))
     service(lab, "fixed", second)
-    until("the other address", lambda: address_of(lab, "fixed") == second, 10)
-    assert pod_that_answers(second)
-    assert pod_that_answers(first) is None
+    until("the other address", lambda: address_of(lab, "fixed") == second)
+    until("an answer there", lambda: pod_that_answers(second))
+    until("silence", lambda: pod_that_answers(first) is None)
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_a_wrong_address_is_refused_with_an_event(
     block = ipaddress.ip_network(lab.cluster["load_balancer_range"])
     taken = str(block[31])
     service(lab, "owner", taken)
-    until("the owner's address", lambda: address_of(lab, "owner") == taken, 10)
+    until("the owner's address", lambda: address_of(lab, "owner") == taken)
     service(lab, name, taken if wanted == "taken" else wanted)
     field = f"--field-selector=involvedObject.name={name}"
-    until("the event", lambda: message in str(lab.get("events", "--namespace", "demo", field)), 10)
+    until("the event", lambda: message in str(lab.get("events", "--namespace", "demo", field)))
     assert address_of(lab, name) is None
 
 
@@ -78,7 +78,15 @@ def test_a_leaving_endpoint_is_sent_to_for_the_seconds_set(lab: LabUnderTest) ->
     """The Pod itself serves for five seconds after it was told to go; its Service for four."""
     address = str(ipaddress.ip_network(lab.cluster["load_balancer_range"])[41])
     service(lab, "leaving", address)
-    until("an answer", lambda: pod_that_answers(address), 10)
+    seen: list[float] = []
+    while not seen or (not 3 < seen[-1] < 5.5 and len(seen) < 4):  # again on a busy machine
+        seen.append(seconds_of_a_leaving_pod(lab, address))
+    assert 3 < seen[-1] < 5.5, seen
+
+
+def seconds_of_a_leaving_pod(lab: LabUnderTest, address: str) -> float:
+    """For how long the Service sends to a Pod that was told to go."""
+    until("an answer", lambda: pod_that_answers(address))
     leaving = pod_that_answers(address)
     assert leaving
     began = time.monotonic()
@@ -88,4 +96,4 @@ def test_a_leaving_endpoint_is_sent_to_for_the_seconds_set(lab: LabUnderTest) ->
         if pod_that_answers(address) == leaving:
             seen = time.monotonic() - began
         time.sleep(0.05)
-    assert 3 < seen < 5.5
+    return seen

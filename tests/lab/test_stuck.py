@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.fleet import Fleet, opened
+from tests.lab.fleet import SHORT_DRAIN, Fleet, opened
 
 pytestmark = pytest.mark.lab
 
@@ -22,7 +22,7 @@ SPACE = ("-n", "envoy-gateway-system")
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    return opened(tmp_path_factory.mktemp("stuck"))
+    return opened(tmp_path_factory.mktemp("stuck"), *SHORT_DRAIN)
 
 
 def records(fleet: Fleet) -> list[dict[str, Any]]:

@@ -129,7 +129,7 @@ def test_a_proxy_without_tls_is_restarted(fleet: Fleet) -> None:
     with ThreadPoolExecutor() as pool:
         known = set((fleet.folder / "runs").iterdir())
         running = pool.submit(fleet.pyinfra, *again, "--data", 'probe={"timeout": 10}')
-        until("the baseline", lambda: BASELINE in journal_beside(fleet, known), 60)
+        until("the baseline", lambda: BASELINE in journal_beside(fleet, known))
         gone = [{"op": "replace", "path": "/spec/rules/0/backendRefs/0/name", "value": "gone"}]
         theirs = ("httproute", "theirs", "-n", "demo", "--type", "json", "-p", json.dumps(gone))
         fleet.kubectl(cluster, "patch", *theirs)

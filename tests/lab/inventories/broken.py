@@ -10,7 +10,7 @@ _broken = {
         "envoy_gateway": "docker.io/lab/nope:v{version}",
         "envoy": "docker.io/lab/envoy:distroless-v{envoy}",
     },
-    "timeout": 15,
+    "timeout": 30,
 }
 
 clusters = [
