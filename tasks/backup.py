@@ -33,8 +33,8 @@ from tasks.plans import archive, backup, lease, retention
 
 SCHEMA = "envoyfleet.verify/1"
 COLUMNS = ("cluster", "archive", "taken", "Envoy Gateway", "objects", "missing", "needs")
-#: Clusters that are packed at a time: CRDs are some 6 MB a cluster, thrice in memory.
-_few = BoundedSemaphore(4)
+#: Clusters that are read and packed at a time: each is some 8 MB in memory, and waits for answers.
+_few = BoundedSemaphore(12)
 _rows: dict[str, dict[str, Any]] = {}
 
 

@@ -46,6 +46,24 @@ WATCHED = {
     "httproutes": f"{GATEWAY_API}/v1/httproutes",
     "tcproutes": f"{GATEWAY_API}/v1/tcproutes",
     "old tcproutes": f"{GATEWAY_API}/v1alpha2/tcproutes",
+    "grpcroutes": f"{GATEWAY_API}/v1/grpcroutes",
+    "tlsroutes": f"{GATEWAY_API}/v1/tlsroutes",
+    "udproutes": f"{GATEWAY_API}/v1/udproutes",
+    "old udproutes": f"{GATEWAY_API}/v1alpha2/udproutes",
+}
+ROUTES = (
+    *("old tcproutes", "tcproutes", "httproutes", "grpcroutes", "tlsroutes"),
+    *("old udproutes", "udproutes"),
+)
+POLICIES = {
+    "backendtlspolicies": f"{GATEWAY_API}/v1/backendtlspolicies",
+    **{
+        it: f"/apis/gateway.envoyproxy.io/v1alpha1/{it}"
+        for it in (
+            *("clienttrafficpolicies", "backendtrafficpolicies", "securitypolicies"),
+            *("envoyextensionpolicies", "envoypatchpolicies"),
+        )
+    },
 }
 #: Seconds after which a leader renews, and between two looks where nothing changes.
 RENEWAL, PAUSE = 5.0, 0.5
@@ -58,7 +76,8 @@ class StandIn:
         self._api = Api(cluster)
         self._changed = threading.Event()
         self._watched = {
-            name: Watched(Api(cluster), path, self._changed) for name, path in WATCHED.items()
+            name: Watched(Api(cluster), path, self._changed)
+            for name, path in {**WATCHED, **POLICIES}.items()
         }
         self._applied: dict[str, tuple[str, str]] = {}
 
@@ -91,13 +110,16 @@ class StandIn:
             self._put_status(gateway, "gateways", gateway_status(gateway, routes))
         for route in routes:
             self._put_status(route, f"{route['kind'].lower()}s", route_status(route))
+        for plural in POLICIES:
+            for policy in self._all(plural):
+                self._put_status(policy, plural, policy_status(policy))
 
     def _all(self, name: str) -> list[Object]:
         return self._watched[name].objects() or []
 
     def _routes(self) -> list[Object]:
         """Each once, in the newest version that is served."""
-        every = (*self._all("old tcproutes"), *self._all("tcproutes"), *self._all("httproutes"))
+        every = (it for name in ROUTES for it in self._all(name))
         return list({it["metadata"]["uid"]: it for it in every}.values())
 
     def _leader(self, pods: Sequence[Object]) -> Object | None:
@@ -281,6 +303,16 @@ def route_status(route: Object) -> Object:
             for it in route["spec"].get("parentRefs") or ()
         ]
     }
+
+
+def policy_status(policy: Object) -> Object:
+    """Accepted by one ancestor, whatever its targets are."""
+    ancestor = {
+        "ancestorRef": {"name": policy["metadata"]["name"]},
+        "controllerName": CONTROLLER,
+        "conditions": conditions(policy, "Accepted"),
+    }
+    return {"ancestors": [ancestor]}
 
 
 def proxies(gateway: Object, images: tuple[str, str], replicas: int) -> Object:
