@@ -151,8 +151,8 @@ def _chosen(data: Cluster, source: Source) -> tuple[Path, list[Reason]]:
             "correct backup.folder"
         )
     newer = [it for it in names if it > good[-1]]
-    said = [warning(f"{len(newer)} newer archives were made before a restore, of what was damaged")]
-    return place / good[-1], said if newer else []
+    said = f"passed over, for it was made before a restore: {preflight.listed(newer)}"
+    return place / good[-1], [warning(said)] if newer else []
 
 
 def is_of_damage(name: str) -> bool:

@@ -104,7 +104,9 @@ def manifest(thing: Object, api_version: str, owners: Mapping[Reference, str]) -
     found = {**said, "apiVersion": api_version, "metadata": meta}
     if thing["kind"] == "Namespace":
         found.pop("spec", None)
-        meta["labels"] = {k: v for k, v in meta.get("labels", {}).items() if k != NAMESPACE_NAME}
+        labels = {k: v for k, v in meta.pop("labels", {}).items() if k != NAMESPACE_NAME}
+        if labels:
+            meta["labels"] = labels
     if thing["kind"] == "Service" and thing["apiVersion"] == "v1":
         found["spec"] = _service(thing["spec"])
     return found
