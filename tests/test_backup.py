@@ -142,17 +142,24 @@ def server(api_server: ApiServer) -> ApiServer:
     return api_server
 
 
-def clone(folder: Path, server: ApiServer, more: dict[str, Any], backup: dict[str, Any]) -> Path:
+def clone(
+    folder: Path,
+    server: ApiServer,
+    more: dict[str, Any],
+    backup: dict[str, Any],
+    names: tuple[str, ...] = ("weu-1",),
+) -> Path:
     """A folder to run in, and its kubeconfig."""
     data = {"ring": 0, "envoy_gateway_version": "1.9.1", "backup": backup, **more}
+    clusters = [(f"@kube/{it}", data) for it in names]
     (folder / "inventory").mkdir(parents=True, exist_ok=True)
-    (folder / "inventory/prod.py").write_text(f"clusters = [('@kube/weu-1', {data!r})]")
+    (folder / "inventory/prod.py").write_text(f"clusters = {clusters!r}")
     if not (folder / "deploys").exists():
         shutil.copy(ROOT / "config.py", folder)
         shutil.copytree(ROOT / "deploys", folder / "deploys")
     (folder / "deploys/keep.py").write_text(KEEP)
     (folder / "key").write_text(f"{KEY}\n")
-    return server.write_kubeconfig(folder / "kubeconfig", "weu-1")
+    return server.write_kubeconfig(folder / "kubeconfig", *names)
 
 
 def ran(
@@ -353,6 +360,36 @@ def test_a_backup_is_made_verified_and_older_ones_go(
     assert server.asked == []  # the cluster may be lost
 
 
+def test_one_that_fails_stops_no_other(
+    command_line: CommandLine, server: ApiServer, tmp_path: Path
+) -> None:
+    """weu-2 lets nobody read its Gateways, weu-3 does not answer."""
+    server.cluster("weu-2")
+    for (cluster, method, path), answers in list(server.answers.items()):
+        if cluster == "weu-1" and path not in ("/version", "/api/v1/namespaces/kube-system"):
+            server.answer(method, path, *answers, cluster="weu-2")
+    server.answer("GET", GATEWAYS, status(403, "forbidden"), cluster="weu-2")
+    folder, backup = tmp_path / "clone", {"recipients": RECIPIENTS, "identity": "key"}
+    kubeconfig = clone(folder, server, {}, backup, ("weu-1", "weu-2", "weu-3"))
+    environment = {"KUBECONFIG": str(kubeconfig)}
+    ended = command_line.run(
+        folder, ("inventory/prod.py", "deploys/backup.py", "-y"), **environment
+    )
+    assert ended.code == 1
+    text = "\n".join(ended.lines)
+    assert "weu-1 0 done backup backups/weu-1/" in text
+    assert f"weu-2 0 failed no backup: GET {GATEWAYS}: 403 forbidden: mend that" in text
+    assert "weu-3 0 unreachable cannot reach this cluster: 404 not found" in text
+    assert [it.name for it in (folder / "backups").iterdir()] == ["weu-1"]
+
+    ended = command_line.run(folder, ("inventory/prod.py", "deploys/verify.py"), **environment)
+    assert ended.code == 1
+    text = "\n".join(ended.lines)
+    assert "weu-1 backups/weu-1/" in text
+    for name in ("weu-2", "weu-3"):
+        assert f"{name} not good: backups/{name} holds no backup" in text
+
+
 def test_one_that_is_not_good_is_said(
     command_line: CommandLine, server: ApiServer, tmp_path: Path
 ) -> None:
@@ -414,7 +451,7 @@ def test_a_tree_is_replaced_as_a_whole(
         *(f"Secret/edge/{it}.yaml" for it in ("gone", "tls")),
         *(
             f"Secret/envoy-gateway-system/{it}.yaml"
-            for it in ("envoy", "envoy-gateway", "envoy-oidc-hmac", "envoy-rate-limit")
+            for it in ("envoy-gateway", "envoy-oidc-hmac", "envoy-rate-limit", "envoy")
         ),
         "Service/demo/blue.yaml",
     ]

@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 from pyinfra.api import FactBase
 
-from tasks.connectors.command import APPLY, KubeCommand
+from tasks.connectors.command import AGGREGATED, APPLY, KubeCommand
 from tasks.facts.helm import HelmRelease
-from tasks.facts.kube import KubeApplyPlan, KubeObject, KubeObjects, Manifest, apply_command
+from tasks.facts.kube import (
+    KubeApplyPlan,
+    KubeObject,
+    KubeObjects,
+    Manifest,
+    Resources,
+    apply_command,
+)
 from tasks.facts.permissions import MayDo, Rules
 from tasks.plans.permissions import Right
 
@@ -51,6 +58,13 @@ def test_the_record_of_a_release() -> None:
     assert command.call.ok == {404}
     with pytest.raises(ValueError, match="is not a Helm release record"):
         HelmRelease().process(['{"metadata": {"name": "x"}}'])
+
+
+def test_resources_are_one_request() -> None:
+    command = Resources().command()
+    assert str(command) == "kube GET /apis"
+    assert command.call.accept == AGGREGATED
+    assert Resources().process(['{"items": []}']) == []
 
 
 def test_a_right_is_asked_for() -> None:
