@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import shutil
 from collections import Counter
@@ -264,6 +266,90 @@ def test_what_is_kept_and_what_is_said(
     left = b"".join(it.read_bytes() for it in run.iterdir()) + ended.text.encode()
     assert b"t0p-s3cret" not in left
     assert b"dDBwLXMzY3JldA" not in left
+
+
+def test_what_is_found_around(command_line: CommandLine, server: ApiServer, tmp_path: Path) -> None:
+    """Certificates and their Issuer, our monitors, and a record of Helm that nobody can read."""
+    issuers, monitors = "cert-manager.io/v1", "monitoring.coreos.com/v1"
+    server.answer(
+        "GET",
+        "/apis",
+        discovery(
+            group(GATEWAY_API, "v1", gateways="Gateway"),
+            group("cert-manager.io", "v1", certificates="Certificate", issuers="Issuer"),
+            group("monitoring.coreos.com", "v1", podmonitors="PodMonitor", probes="Probe"),
+        ),
+    )
+    labels = {"owner": "helm", "name": "eg", "status": "deployed"}
+    records = [
+        thing(f"sh.helm.release.v1.eg.v{it}", NAMESPACE, labels={**labels, "version": it})
+        for it in ("1", "2")
+    ]
+    newest = {"kind": "Secret", "apiVersion": "v1", "type": "helm.sh/release.v1", **records[1]}
+    release = {
+        "name": "eg",
+        "namespace": NAMESPACE,
+        "version": 1,
+        "info": {"status": "deployed"},
+        "config": {"a": "b"},
+        "chart": {"metadata": {"name": "gateway-helm", "version": "1.9.1", "appVersion": "v1.9.1"}},
+    }
+    packed = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode())))
+    secrets = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+    certificate = {"secretName": "tls", "issuerRef": {"name": "ca"}}
+    for path, answer in {
+        f"/apis/{issuers}/certificates": listed(
+            "Certificate",
+            thing("shop", "edge", certificate),
+            thing("other", "demo", {"secretName": "tls", "issuerRef": {"name": "ca"}}),
+            version=issuers,
+        ),
+        f"/apis/{issuers}/issuers": listed(
+            "Issuer",
+            thing("ca", "edge", {"ca": {"secretName": "database"}}),
+            thing("ca", "demo", {"ca": {"secretName": "x"}}),
+            version=issuers,
+        ),
+        f"/apis/{monitors}/podmonitors": listed(
+            "PodMonitor", thing("proxies", "edge", {}), version=monitors
+        ),
+        f"{secrets}?labelSelector=owner%3Dhelm%2Cname%3Deg": Answer(
+            body={"kind": "PartialObjectMetadataList", "apiVersion": "v1", "items": records}
+        ),
+        f"{secrets}/{records[1]['metadata']['name']}": Answer(
+            body={**newest, "data": {"release": "bm90aGluZw=="}}
+        ),
+        f"{secrets}/{records[0]['metadata']['name']}": Answer(
+            body={**newest, **records[0], "data": {"release": packed.decode()}}
+        ),
+    }.items():
+        server.answer("GET", path, answer)
+    folder = tmp_path / "clone"
+    ended = ran(command_line, server, folder, "backup", "-y", recipients=RECIPIENTS)
+    assert ended.code == 0, ended.text
+    found = contents(only(folder))
+    own = ("apiextensions.k8s.io/", "core/Namespace/", f"core/Secret/{NAMESPACE}/envoy")
+    assert [it for it in found.files if not it.startswith(own)] == [
+        "cert-manager.io/Certificate/edge/shop.json",
+        "cert-manager.io/Issuer/edge/ca.json",
+        "core/Secret/edge/database.json",
+        "core/Secret/edge/tls.json",
+        f"core/Secret/{NAMESPACE}/sh.helm.release.v1.eg.v2.json",
+        f"{GATEWAY_API}/Gateway/edge/public.json",
+        "monitoring.coreos.com/PodMonitor/edge/proxies.json",
+    ]
+    assert found.manifest["helm"] == {
+        "release": "eg",
+        "namespace": NAMESPACE,
+        "chart": "gateway-helm",
+        "version": "1.9.1",
+        "revision": 1,
+        "values": {"a": "b"},
+    }
+    assert "Issuer edge/ca: cert-manager, and what it signs with" in found.manifest["needs"]
+    assert "sealed, not opened again: no identity here" in ended.text
+    [asked] = [it.path for it in server.asked if "podmonitors" in it.path]
+    assert "labelSelector=app.kubernetes.io/managed-by%3Denvoyfleet" in asked
 
 
 def test_what_cannot_be_read_is_said_and_nothing_is_left(
