@@ -201,10 +201,16 @@ def keys(data: Cluster) -> Steps:
     missing: it would sign that with a new CA.
     """
     with _step("Keys", before="CRDs") as work:
-        archived = work.archive.keys
-        why = restore.keys_state(archived, _keys_here(data)) if archived else None
+        archived, here = work.archive.keys, _keys_here(data)
+        why = restore.keys_state(archived, here)
         if why is None:
             host.noop("the control plane has its keys, or makes them anew")
+            there = {to(it): it for it in here}
+            work.outcome.kept |= {
+                title(it): "the cluster's own four are whole, and the controller works with them"
+                for it in archived
+                if to(it) in there and not comparison.equal(it, there[to(it)])
+            }
             return
         change.begin(data)
         show(f"Will put back the keys of the control plane: {why}", objects.named(archived))
@@ -434,6 +440,7 @@ def compared(data: Cluster) -> Steps:
         return
     with _step("Comparison", before="Until comparison") as work:
         archive, out = work.archive, work.outcome
+        alone: list[str] = []
         here = way_in.live(archive, archive.objects)
         uids = {key: str(it["metadata"]["uid"]) for key, it in here.items()}
         for it in archive.objects:
@@ -442,8 +449,9 @@ def compared(data: Cluster) -> Steps:
             if title(it) not in out.kept or it["kind"] != "Secret":
                 out.differences += lines
             lost = restore.orphaned(it, uids)
-            if lost:
-                out.kept.setdefault(title(it), f"without its owner {', '.join(lost)}, not here")
+            alone += [f"{title(it)} without {', '.join(lost)}"] if lost else []
+        if alone:
+            fleet_run.note(host, "owners that are not here", preflight.listed(alone))
         _note_findings(restored.differences(host.name, out.differences))
         _note_findings(restored.left_out(host.name, out.left_out))
         text = f"{len(archive.objects)} objects are those of the archive"

@@ -43,7 +43,7 @@ from tasks.plans.way_in import Places
 
 Object = Mapping[str, Any]
 #: How the names of archives end that were made before a restore: of the damage, not of the cluster.
-BEFORE_A_RESTORE = ("-restore", "-drill")
+BEFORE_A_RESTORE = ("-install", "-restore", "-drill")
 
 
 @dataclass(frozen=True)
@@ -269,6 +269,7 @@ def _of_archive(wanted: Desired, source: Source, contents: Contents) -> list[Rea
         *way_in.of_namespace(helm.get("namespace"), data.namespace),
         *(() if data.only else way_in.of_values(_values(wanted, manifest))),
         *(() if data.only else _of_crds(wanted)),
+        # Public IPs are among these: whether each still exists is for facts of Azure to tell here.
         *(warning(f"not in the archive: {it}") for it in manifest.get("needs") or ()),
     ]
 

@@ -81,7 +81,7 @@ class Batch(StringCommand):
     """
 
     def __init__(
-        self, writes: Sequence[tuple[str, Callable[[Api], None]]], refused: list[str]
+        self, writes: Sequence[tuple[str, Callable[[Api], object]]], refused: list[str]
     ) -> None:
         super().__init__("kube", "write", f"{len(writes)} objects")
         self.writes, self.refused = writes, refused
@@ -99,7 +99,7 @@ class Batch(StringCommand):
         return True, CommandOutput([])
 
 
-def _tried(api: Api, name: str, write: Callable[[Api], None]) -> str | None:
+def _tried(api: Api, name: str, write: Callable[[Api], object]) -> str | None:
     try:
         write(api)
     except ApiError as error:
