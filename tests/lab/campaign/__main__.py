@@ -6,6 +6,7 @@ that was upgraded without a kill, and nothing is lost or done twice.
     python -m tests.lab.campaign --alone 170     on API servers alone, see tests/lab/standin.py
     python -m tests.lab.campaign --back 20       the same, killed on the way back of one that fails
     python -m tests.lab.campaign --full 30       on clusters with nodes, under traffic
+    python -m tests.lab.campaign --restores 50   backups and restores, on API servers alone
 
 The labs are its own. What was done is kept in the folder of ENVOYFLEET_CAMPAIGN (default: below
 the user's cache, by git commit), so the same command goes on where it was ended.
@@ -32,7 +33,7 @@ from typing import Any
 
 from tasks.lab import state
 from tasks.lab.api import Api
-from tests.lab.campaign import snapshot, start
+from tests.lab.campaign import restores, snapshot, start
 from tests.lab.campaign.attempts import Upgrade, killed_and_gone_on, times, undisturbed
 from tests.lab.campaign.points import Point, points
 from tests.lab.fleet import OLD, Fleet, traffic
@@ -53,7 +54,7 @@ LOST = 0.01
 @dataclass(frozen=True)
 class Campaign:
     """
-    + name: "alone", "back" or "full"; + results: one line of JSON a point
+    + name: "alone", "back", "full" or "restores"; + results: one line of JSON a point
     + more: arguments for pyinfra
     """
 
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked.add_argument("--alone", type=int, default=0, metavar="N", help="points without nodes")
     asked.add_argument("--back", type=int, default=0, metavar="N", help="points on the way back")
     asked.add_argument("--full", type=int, default=0, metavar="N", help="points on whole clusters")
+    asked.add_argument("--restores", type=int, default=0, metavar="N", help="of backup, restore")
     wanted = asked.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     wrong = 0
@@ -101,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, count in vars(wanted).items():
             if count:
                 with opened(name, kept(), f"kill{name}") as campaign:
-                    wrong += run_all(campaign, count)
+                    of_restores = name == "restores"
+                    wrong += (restores.run_all if of_restores else run_all)(campaign, count)
     except KeyboardInterrupt:
         print("ended: the same command goes on", flush=True)
         return 130
@@ -139,7 +142,7 @@ def opened(name: str, folder: Path, lab: str, clusters: int = CLUSTERS) -> Itera
         work = folder / name
         shutil.rmtree(work, ignore_errors=True)
         fleet = Fleet(LabUnderTest(lab, data), start.folder_for(work))
-        start.prepared(fleet, *more)
+        start.prepared(fleet, *more, at=() if name == "restores" else start.AT_OLD)
         yield Campaign(name, fleet, results, more, Lock())
     finally:
         if standin is not None:

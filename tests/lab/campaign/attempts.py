@@ -1,4 +1,4 @@
-"""One upgrade of one cluster, killed and begun again until it ends by itself."""
+"""One run on one cluster, killed and begun again until it ends by itself."""
 
 from __future__ import annotations
 
@@ -25,18 +25,22 @@ LONGEST = 400.0
 
 @dataclass(frozen=True)
 class Upgrade:
-    """+ folder: to run it in; + more: arguments for pyinfra; + code: with which it is to end"""
+    """
+    + folder: to run it in; + more: arguments for pyinfra; + code: with which it is to end
+    + deploy: which one it is, where it is no upgrade
+    """
 
     lab: str
     cluster: str
     folder: Path
     more: Sequence[str]
     code: int = 0
+    deploy: str = "upgrade"
 
     def begun(self, attempt: int) -> subprocess.Popen[bytes]:
         """The command of an operator, in a process group of its own."""
         command = [str(Path(sys.executable).parent / "pyinfra"), "inventory/lab.py"]
-        command += ["deploys/upgrade.py", "-y", "--limit", self.cluster, *self.more]
+        command += [f"deploys/{self.deploy}.py", "-y", "--limit", self.cluster, *self.more]
         with self.log(attempt).open("wb") as log:
             return subprocess.Popen(
                 command,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,15 @@ MISSING = "/apis/gateway.networking.k8s.io/v1/namespaces/demo/httproutes/green"
 AT_OLD = ("--data", f'envoy_gateway_version="{OLD}"')
 
 
-def prepared(fleet: Fleet, *more: str) -> None:
+def prepared(fleet: Fleet, *more: str, at: Sequence[str] = AT_OLD) -> None:
     """
     The clusters with Envoy Gateway 1.8.3 and the CRDs of 1.9.1, where they have none yet.
 
-    + more: arguments for pyinfra
+    + more: arguments for pyinfra; + at: those that name another release
     """
     if all(fleet.version(it) for it in fleet.names):
         return
-    for deploy, version in (("crds", ()), ("install", AT_OLD)):
+    for deploy, version in (("crds", ()), ("install", at)):
         ended = fleet.pyinfra(deploy, "-y", *version, *more, ENVOYFLEET_LAB=fleet.lab.name)
         assert ended.code == 0, ended.text
 

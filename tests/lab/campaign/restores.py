@@ -1,0 +1,237 @@
+"""
+Backups and restores that are killed, on API servers alone. A backup is survived where what was
+there before is still whole, nothing half written is left, and the newest archive holds the cluster;
+a restore where the cluster ends like one that was restored without a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyinfra.api.exceptions import DeployError
+
+from tasks.fleet import archives
+from tasks.lab import state
+from tasks.lab.api import Api, ApiError
+from tasks.plans import archive, resources
+from tasks.plans.archive import Contents
+from tests.lab.applying import apply
+from tests.lab.campaign import snapshot
+from tests.lab.campaign.attempts import Upgrade, killed_and_gone_on, times, undisturbed
+from tests.lab.campaign.points import Point, points
+from tests.lab.campaign.snapshot import CRDS
+from tests.lab.fleet import NEW
+from tests.lab.running import until
+from tests.objects import NAMESPACES, crds_of_others, objects
+
+if TYPE_CHECKING:
+    from tests.lab.campaign.__main__ import Campaign
+
+#: Of ten points so many are backups: they are short, and do less.
+BACKUPS = 4
+#: What is taken from a cluster before it is restored.
+LOST_NAMESPACES = ("shop", "keys")
+LOST = (
+    "/apis/gateway.networking.k8s.io/v1/namespaces/gates/gateways/public",
+    "/apis/gateway.envoyproxy.io/v1alpha1/namespaces/gates/envoyproxies/own",
+    "/apis/gateway.networking.k8s.io/v1/gatewayclasses/every-field",
+    "/api/v1/namespaces/gates/secrets/api-tls",
+    f"{CRDS}/backendtlspolicies.gateway.networking.k8s.io",
+)
+Object = dict[str, Any]
+
+
+def run_all(campaign: Campaign, count: int) -> int:
+    """The points that are not done yet; how many of all were not survived."""
+    names = campaign.fleet.names
+    with ThreadPoolExecutor(len(names)) as pool:
+        ready = list(pool.map(lambda it: Restored(campaign, it), names))
+        todo = [it for it in planned(count, ready[0]) if it[1].number not in campaign.done()]
+        parts = [(it, todo[turn :: len(ready)]) for turn, it in enumerate(ready)]
+        list(pool.map(lambda it: it[0].serve(it[1]), parts))
+    survived = [number for number in campaign.done() if number < count]
+    print(f"restores: {len(survived)} of {count} points survived; {campaign.results}", flush=True)
+    return count - len(survived)
+
+
+def planned(count: int, cluster: Restored) -> list[tuple[str, Point]]:
+    """Which deploy is killed at which point: always the same for the same journals."""
+    backups = points(count, times(cluster.journals["backup"]))
+    restores = points(count, times(cluster.journals["restore"]))
+    return [
+        ("backup", backups[it]) if it % 10 < BACKUPS else ("restore", restores[it])
+        for it in range(count)
+    ]
+
+
+class Restored:
+    """One cluster with objects of every kind, its archive, and how a restore leaves it."""
+
+    def __init__(self, campaign: Campaign, name: str) -> None:
+        self.campaign, self.name = campaign, name
+        self.lab = campaign.fleet.lab
+        self.api = Api(state.running(self.lab.name).member(name))
+        self.identity = Path(self.lab.data["age_identity"])
+        apply(self.api, [*crds_of_others()])
+        apply(self.api, objects(NEW))
+        backup = self.attempts("backup", f"undisturbed-backup-{name}")
+        self.journals = {"backup": undisturbed(backup)}
+        self.archive = newest(backup.folder, name)
+        self.wanted = {"backup": self.opened(self.archive).files}
+        self.damage()
+        restore = self.attempts("restore", f"undisturbed-restore-{name}")
+        self.journals["restore"] = undisturbed(restore)
+        self.after = self.taken(restore.folder)
+
+    def attempts(self, deploy: str, title: str) -> Upgrade:
+        """A folder of its own; for a restore with the archive in it, else with one of yesterday."""
+        where = self.campaign.folder(title)
+        place = archives.folder_of(where / "backups", self.name)
+        place.mkdir(parents=True)
+        known = getattr(self, "archive", None)
+        if known is not None:
+            before = datetime.now(UTC) - timedelta(days=1)
+            stem = (
+                f"{before:%Y%m%dT%H%M%SZ}" if deploy == "backup" else known.name.partition(".")[0]
+            )
+            shutil.copy(known, place / f"{stem}.tar.gz.age")
+        return Upgrade(self.lab.name, self.name, where, self.campaign.more, deploy=deploy)
+
+    def line_of(self, deploy: str, step: str) -> int:
+        """The line, counted from 1, with which an undisturbed run began this step."""
+        return next(
+            number
+            for number, it in enumerate(self.journals[deploy], start=1)
+            if it["event"] == "step" and it["step"].rpartition(" | ")[2] == step
+        )
+
+    def opened(self, path: Path) -> Contents:
+        return archives.opened(path, self.identity)
+
+    def damage(self) -> None:
+        """Take away what a restore is to bring, and wait until it is gone."""
+        for path in (*LOST, *(f"/api/v1/namespaces/{it}" for it in LOST_NAMESPACES)):
+            with suppress(ApiError):  # gone already
+                self.api.request("DELETE", path)
+        until("what is lost to be gone", lambda: not any(map(self.there, self.gone())), 120)
+
+    def gone(self) -> Iterable[str]:
+        yield from LOST
+        yield from (f"/api/v1/namespaces/{it}" for it in LOST_NAMESPACES)
+
+    def there(self, path: str) -> bool:
+        try:
+            self.api.get(path)
+        except ApiError as error:
+            return error.status != 404
+        return True
+
+    def taken(self, folder: Path) -> dict[str, Any]:
+        """The cluster as the campaign of upgrades looks at it, and what is around its objects."""
+        found = snapshot.taken(self.api, folder)
+        for it in resources.CORE[1:]:
+            for namespace in NAMESPACES:
+                for thing in self.api.get(it.path(namespace)).get("items") or ():
+                    if thing["metadata"]["name"] != "kube-root-ca.crt":
+                        title = f"{it.kind} {namespace}/{thing['metadata']['name']}"
+                        found[title] = digest(thing)
+        for namespace in NAMESPACES:
+            found[f"Namespace {namespace}"] = self.api.get(f"/api/v1/namespaces/{namespace}")[
+                "metadata"
+            ]["labels"]
+        return found
+
+    def serve(self, todo: Iterable[tuple[str, Point]]) -> None:
+        for deploy, point in todo:
+            result = self.survives(deploy, point)
+            self.campaign.write(result)
+            verdict = "; ".join(result["wrong"]) or "survived"
+            where = " / ".join(result["killed"]) or "ended before it was killed"
+            print(
+                f"{deploy} {point.number} on {self.name}, {result['seconds']:.0f} s, killed after "
+                f"{where}: {verdict}",
+                flush=True,
+            )
+
+    def survives(self, deploy: str, point: Point) -> dict[str, Any]:
+        """The line of one point. ``wrong`` is [] where it was survived."""
+        if deploy == "restore":
+            self.damage()
+        began = time.monotonic()
+        attempts = self.attempts(deploy, f"point-{point.number}")
+        place = archives.folder_of(attempts.folder / "backups", self.name)
+        [before] = [it.read_bytes() for it in place.iterdir()]
+        ended = killed_and_gone_on(attempts, point)
+        wrong = [*ended.wrong, *self.of_archives(place, before)]
+        if deploy == "backup":
+            wrong += self.of_contents(place)
+        else:
+            found = self.taken(attempts.folder)
+            differs = snapshot.differences(self.after, found)
+            if differs:
+                wrong.append(f"not as after an undisturbed restore: {', '.join(differs)}")
+                for name, it in (("wanted", self.after), ("found", found)):
+                    text = json.dumps(it, indent=1, sort_keys=True)
+                    (attempts.folder / f"{name}.json").write_text(text)
+        if not wrong:
+            shutil.rmtree(attempts.folder)
+        return {
+            **asdict(point),
+            "deploy": deploy,
+            "cluster": self.name,
+            "killed": ended.killed,
+            "wrong": wrong,
+            "seconds": round(time.monotonic() - began, 1),
+        }
+
+    def of_archives(self, place: Path, before: bytes) -> list[str]:
+        """What is wrong with the files in a cluster's folder of archives."""
+        found = [f"{it.name} is left" for it in place.iterdir() if it.name not in names(place)]
+        if before not in [it.read_bytes() for it in place.iterdir()]:
+            found.append("the archive that was there is gone, or another")
+        for name in names(place):
+            try:
+                self.opened(place / name)
+            except DeployError as error:
+                found.append(f"taken for an archive: {error}")
+        return found
+
+    def of_contents(self, place: Path) -> list[str]:
+        """How the newest archive differs from that of a backup that nobody disturbed."""
+        files, wanted = self.opened(place / names(place)[-1]).files, self.wanted["backup"]
+        paths = {*files, *wanted}
+        differs = [it for it in sorted(paths) if same(files.get(it)) != same(wanted.get(it))]
+        return [f"not in the archive as it is: {', '.join(differs)}"] if differs else []
+
+
+def newest(folder: Path, cluster: str) -> Path:
+    found = archives.newest(folder / "backups", cluster)
+    assert found is not None, f"{folder} holds no archive"
+    return found
+
+
+def names(place: Path) -> list[str]:
+    return archives.names(place)
+
+
+def same(content: bytes | None) -> object:
+    """An object of an archive without what passes."""
+    return None if content is None else snapshot.lasting(json.loads(content))
+
+
+def digest(thing: Object) -> str:
+    """Of an object whose content may be secret, without what passes."""
+    kept = {key: it for key, it in snapshot.stripped(thing).items() if key != "status"}
+    for it in ("clusterIP", "clusterIPs"):
+        (kept.get("spec") or {}).pop(it, None)
+    return sha256(json.dumps([archive.path_of(thing), kept], sort_keys=True).encode()).hexdigest()
