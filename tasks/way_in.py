@@ -68,7 +68,7 @@ class Archive:
 
     + sha256: of the file; + passed_over: archives that are newer, and why they were not taken
     + objects: that are restored, in order, without the Secrets of the control plane
-    + keys: those Secrets; + all: every object of the archive
+    + keys: those Secrets; + all: every object of the archive but for what the chart brings
     + left_out: by title, what has no place here, and why
     """
 
@@ -106,7 +106,7 @@ def read(wanted: Desired, source: Source) -> Archive:
     data = wanted.data
     path, passed_over = _chosen(data, source)
     contents = _opened(path, data, source)
-    every = [it for it in contents.objects() if not _is_record(it)]
+    every = [it for it in contents.objects() if not way_in.comes_otherwise(it, data.release)]
     if not source.addresses:
         every = [stand_ins.without_address(it) for it in every]
     keys = [it for it in every if _is_key(it, data)]
@@ -173,12 +173,6 @@ def _opened(path: Path, data: Cluster, source: Source) -> Contents:
         raise DeployError(
             f"{error}; the one before it is --data archive={place / older[-1]}"
         ) from error
-
-
-def _is_record(thing: Object) -> bool:
-    """Helm's records are not written back: a release is installed from chart and values."""
-    labels = thing["metadata"].get("labels") or {}
-    return thing["kind"] == "Secret" and labels.get("owner") == "helm"
 
 
 def _is_key(thing: Object, data: Cluster) -> bool:
@@ -270,7 +264,7 @@ def _of_archive(wanted: Desired, source: Source, contents: Contents) -> list[Rea
         *(() if data.only else way_in.of_values(_values(wanted, manifest))),
         *(() if data.only else _of_crds(wanted)),
         # Public IPs are among these: whether each still exists is for facts of Azure to tell here.
-        *(warning(f"not in the archive: {it}") for it in manifest.get("needs") or ()),
+        *(warning(f"it needs {it}") for it in manifest.get("needs") or ()),
     ]
 
 

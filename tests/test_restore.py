@@ -296,7 +296,7 @@ def test_what_was_passed_over_and_what_is_not_inside_is_said(planned: Planned) -
     for it in (
         "[again] warning: passed over, for it was made before a restore: "
         "20261121T120000Z-restore.tar.gz.age",
-        "[again] warning: not in the archive: Secret edge/vault, which an external vault holds",
+        "[again] warning: it needs Secret edge/vault, which an external vault holds",
         "[again] warning: again is another cluster than the one that was backed up (another uid)",
     ):
         assert it in " ".join(planned.text.split())

@@ -36,6 +36,20 @@ class Places:
         return schemas.schema_of(crd, resource.version) if crd else None
 
 
+def comes_otherwise(thing: Object, release: str) -> bool:
+    """
+    Whether an object of an archive is not written back: CRDs, the policies that guard them, and
+    what the release made come with the chart; records of Helm would be of another cluster's.
+    """
+    meta = thing["metadata"]
+    notes, labels = meta.get("annotations") or {}, meta.get("labels") or {}
+    return (
+        kind_of(thing)[0] in ("apiextensions.k8s.io", "admissionregistration.k8s.io")
+        or notes.get("meta.helm.sh/release-name") == release
+        or (thing["kind"] == "Secret" and labels.get("owner") == "helm")
+    )
+
+
 def places(discovered: Iterable[Resource], definitions: Iterable[Object]) -> Places:
     """
     + discovered: what the API server serves now

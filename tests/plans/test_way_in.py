@@ -193,3 +193,37 @@ def test_values_and_namespace_are_those_of_the_inventory() -> None:
     assert way_in.of_namespace("envoy-gateway-system", "envoy-gateway-system") == []
     [reason] = way_in.of_namespace("gateways", "envoy-gateway-system")
     assert reason.stops
+
+
+CORE_SECRET = {**CERTIFICATE, "apiVersion": "v1", "kind": "Secret"}
+
+
+@pytest.mark.parametrize(
+    ("thing", "otherwise"),
+    [
+        pytest.param(route("HTTPRoute", "v1"), False, id="a route"),
+        pytest.param(CORE_SECRET, False, id="a Secret"),
+        pytest.param(
+            {**CORE_SECRET, "metadata": {"name": "r", "labels": {"owner": "helm"}}},
+            True,
+            id="a record of Helm",
+        ),
+        pytest.param(
+            {
+                **CORE_SECRET,
+                "kind": "ConfigMap",
+                "metadata": {
+                    "name": "envoy-gateway-config",
+                    "annotations": {"meta.helm.sh/release-name": "eg"},
+                },
+            },
+            True,
+            id="what the release made",
+        ),
+        pytest.param(
+            {**CERTIFICATE, "apiVersion": "apiextensions.k8s.io/v1"}, True, id="a CRD, by its group"
+        ),
+    ],
+)
+def test_what_comes_with_the_chart(thing: dict[str, Any], otherwise: bool) -> None:
+    assert way_in.comes_otherwise(thing, "eg") is otherwise
