@@ -16,12 +16,10 @@ from tasks.facts.kube import KubeObject, KubeObjects, Resources
 from tasks.fleet.guard import fact, session
 from tasks.operations.kube import wait_until
 from tasks.plans import emptying, kinds
-from tasks.plans.emptying import Found, Mark
+from tasks.plans.emptying import NAME, NAMESPACE, Found, Mark
 from tasks.plans.evidence import Emptied
 from tasks.plans.resources import Resource
 
-#: The ConfigMap that says that a drill is at work, or was broken off.
-NAME, NAMESPACE = "envoyfleet-drill", "kube-system"
 JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
 #: Requests at a time, and objects a page.
 AT_ONCE, PAGE = 8, 500
@@ -67,11 +65,11 @@ def empty(mark: Mark, timeout: float) -> Emptied:
         if not things:
             continue
         host.log(f"takes away {len(things)} objects: {name}")
-        _refused(_each(partial(_delete, session()), things))
+        if name == "namespaces":
+            _end_workloads([it.meta["name"] for it in things], timeout)
+        _deleted(things)
         if things[0].resource.group in emptying.GROUPS:
             _leave_in_peace(things)
-        if name == "namespaces":
-            _end_pods([it.meta["name"] for it in things])
         wait_until(partial(_left, things), timeout)
     after = everything()
     left = [it.title for it in emptying.made_by(mark, after)]
@@ -93,10 +91,10 @@ def destroy(mark: Mark, identities: Sequence[Mapping[str, Any]], timeout: float)
     foreign = [it.title for it in things if it not in emptying.made_by(mark, things)]
     if foreign:
         raise OperationError(f"{foreign[0]} is not of this drill{_more(foreign)}: nothing is lost")
-    _refused(_each(partial(_delete, session()), things))
+    _end_workloads([it.meta["name"] for it in things if it.kind == emptying.NAMESPACES], timeout)
+    _deleted(things)
     if any(it.kind == emptying.CRDS for it in things):
         _leave_in_peace([it for it in there if it.resource.group in emptying.GROUPS])
-    _end_pods([it.meta["name"] for it in things if it.kind == emptying.NAMESPACES])
     wait_until(partial(_left, things), timeout)
 
 
@@ -125,12 +123,35 @@ def _leave_in_peace(things: Sequence[Found]) -> None:
         _refused(_each(partial(_let_go, session()), things))
 
 
-def _end_pods(namespaces: Sequence[str]) -> None:
-    """Nobody sends to the proxies of a drill: they need not drain for a minute."""
+def _deleted(things: Sequence[Found]) -> None:
+    """
+    Several at once; but CRDs one after the other, for an API server works each out on one core and
+    answers several at once too late.
+    """
+    at_once = 1 if any(it.kind == emptying.CRDS for it in things) else AT_ONCE
+    _refused(_each(partial(_delete, session()), things, at_once))
+
+
+def _end_workloads(namespaces: Sequence[str], timeout: float) -> None:
+    """
+    Pods first, without grace: nobody sends to the proxies of a drill, and a namespace with Pods
+    that may drain for six minutes is looked at again after three.
+    """
     for it in namespaces:
-        query = {"gracePeriodSeconds": "1"}
-        path = kinds.path("v1", "Pod", it)
-        _ask(session(), Call("DELETE", path, query, None, JSON, None, frozenset()))
+        for kind in ("Deployment", "DaemonSet"):
+            _ask(session(), _collection(kinds.path("apps/v1", kind, it)))
+
+    def running() -> list[str]:
+        for it in namespaces:
+            _ask(session(), _collection(kinds.path("v1", "Pod", it), gracePeriodSeconds="0"))
+        pods = (fact(KubeObjects, api_version="v1", kind="Pod", namespace=it) for it in namespaces)
+        return [f"{kinds.title(one)} is still there" for them in pods for one in them]
+
+    wait_until(running, timeout)
+
+
+def _collection(path: str, **query: str) -> Call:
+    return Call("DELETE", path, query, None, JSON, None, frozenset())
 
 
 def _left(things: Sequence[Found]) -> list[str]:
@@ -166,10 +187,12 @@ def _listed(api: Api, resource: Resource) -> list[Found]:
         query = {"limit": str(PAGE), "continue": page["metadata"]["continue"]}
 
 
-def _each(act: Callable[[Found], str | None], things: Sequence[Found]) -> list[str]:
+def _each(
+    act: Callable[[Found], str | None], things: Sequence[Found], at_once: int = AT_ONCE
+) -> list[str]:
     from gevent.pool import Pool
 
-    return [it for it in Pool(AT_ONCE).map(act, things) if it]
+    return [it for it in Pool(at_once).map(act, things) if it]
 
 
 def _refused(problems: Sequence[str]) -> None:

@@ -43,6 +43,9 @@ GENERATED = frozenset({"controllerrevisions", "jobs", "replicasets"})
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", True)
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 NAMESPACES = "namespaces"
+#: The ConfigMap that says that a drill is at work, or was broken off.
+NAME, NAMESPACE = "envoyfleet-drill", "kube-system"
+MARK = f"configmaps {NAMESPACE}/{NAME}"
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,11 @@ def made_by(mark: Mark, found: Iterable[Found]) -> list[Found]:
 
 def came_meanwhile(mark: Mark, found: Iterable[Found]) -> list[str]:
     """What came since and is of somebody else, by title: it is left, and said."""
-    return [it.title for it in found if it.key not in mark.before and not _is_ours(mark, it)]
+    return [
+        it.title
+        for it in found
+        if it.key not in mark.before and it.key != MARK and not _is_ours(mark, it)
+    ]
 
 
 def of_others(mark: Mark, found: Iterable[Found]) -> list[str]:
@@ -185,6 +192,8 @@ def of_others(mark: Mark, found: Iterable[Found]) -> list[str]:
 
 
 def _is_ours(mark: Mark, it: Found) -> bool:
+    if it.key == MARK:  # it goes last, and by itself
+        return False
     labels, notes = it.meta.get("labels") or {}, it.meta.get("annotations") or {}
     name = it.meta["name"]
     if it.kind == NAMESPACES:

@@ -64,7 +64,7 @@ class Restored:
 
     + after: what was lost before it, such as "namespace shop is deleted"
     + began: when it did; + seconds: until the last probe; + steps: seconds of each
-    + created, changed, left: how many objects
+    + created, changed, left: how many objects; + unmet: what was restored and does not work
     """
 
     after: str
@@ -77,6 +77,7 @@ class Restored:
     differences: Sequence[str]
     answers: Sequence[Answered]
     not_proven: Sequence[Unproven]
+    unmet: Sequence[str]
     left_out: Mapping[str, str]
     stand_ins: Sequence[str]
 
@@ -141,6 +142,7 @@ class Drill:
                 for it in self.restores
                 for line in (
                     *it.differences,
+                    *it.unmet,
                     *(f"{one.what}: {one.why}" for one in it.not_proven if not one.expected),
                     *(f"{one}: not restored: {why}" for one, why in it.left_out.items()),
                 )

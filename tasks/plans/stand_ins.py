@@ -8,6 +8,7 @@ EndpointSlice beside those of its own Pods.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,21 @@ ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 HTTP, H2C = 3000, 3001
 H2C_PROTOCOLS = ("kubernetes.io/h2c", "grpc")
 IN_THE_CLUSTER = (".svc", ".svc.cluster.local")
+
+#: By which a load balancer of Azure gets a public address that exists (AKS docs, Use a static
+#: public IP address).
+AZURE_ADDRESS = (
+    "service.beta.kubernetes.io/azure-load-balancer-ipv4",
+    "service.beta.kubernetes.io/azure-load-balancer-ipv6",
+    "service.beta.kubernetes.io/azure-pip-name",
+    "service.beta.kubernetes.io/azure-pip-name-IPv6",
+)
+
+#: Where a kind has annotations for the Service of its proxies.
+ANNOTATIONS = {
+    "Gateway": ("infrastructure", "annotations"),
+    "EnvoyProxy": ("provider", "kubernetes", "envoyService", "annotations"),
+}
 
 #: What a SecurityPolicy asks of a client, by the field of its spec (Envoy Gateway 1.9 API
 #: reference, SecurityPolicySpec).
@@ -83,6 +99,59 @@ def references(route: Object) -> Iterator[Object]:
             for one in it.get("filters") or ():
                 if one.get("requestMirror"):
                     yield one["requestMirror"]["backendRef"]
+
+
+def fixed_addresses(objects: Iterable[Object]) -> dict[str, str]:
+    """What asks for an address that its own cluster has, by title, and which."""
+    found = {}
+    for it in objects:
+        asked = [*_asked_of_azure(it).values()]
+        if it["kind"] == "Gateway":
+            asked += [one.get("value", "") for one in it["spec"].get("addresses") or ()]
+        if asked:
+            found[title(it)] = ", ".join(asked)
+    return found
+
+
+def without_address(thing: Object) -> dict[str, Any]:
+    """
+    The object, asking for no fixed address: the cluster that it was copied of still has that.
+    """
+    changed = copy.deepcopy(dict(thing))
+    for key in _asked_of_azure(thing):
+        del _annotations(changed)[key]
+    if thing["kind"] == "Gateway":
+        changed["spec"].pop("addresses", None)
+    return changed
+
+
+def _asked_of_azure(thing: Object) -> dict[str, str]:
+    return {key: it for key, it in _annotations(thing).items() if key in AZURE_ADDRESS}
+
+
+def _annotations(thing: Object) -> dict[str, str]:
+    """The annotations that a Gateway or an EnvoyProxy gives the Service of its proxies."""
+    spec: Any = thing.get("spec") or {}
+    for key in ANNOTATIONS.get(thing["kind"], ()):
+        spec = spec.get(key) or {}
+    found: dict[str, str] = spec if thing["kind"] in ANNOTATIONS else {}
+    return found
+
+
+def through(objects: Iterable[Object], gateway: str, listener: str) -> list[str]:
+    """
+    The TCP and TLS routes that a connection through a listener is for, by title. + gateway: such as
+    "edge/public"
+    """
+    return [
+        title(it)
+        for it in objects
+        if it["kind"] in ("TCPRoute", "TLSRoute")
+        and any(
+            "/".join(_of(it, parent)) == gateway and parent.get("sectionName") in (None, listener)
+            for parent in it["spec"].get("parentRefs") or ()
+        )
+    ]
 
 
 def ports(service: Object) -> list[Port]:

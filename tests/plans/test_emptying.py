@@ -124,6 +124,12 @@ def test_what_was_there_before_is_never_touched(thing: Found) -> None:
     assert emptying.came_meanwhile(mark, [thing]) == []
 
 
+def test_the_mark_itself_is_neither_ours_nor_of_others() -> None:
+    mark = found(CORE[2], "envoyfleet-drill", "kube-system", managedFields=managed("envoyfleet"))
+    assert emptying.made_by(MARK, [mark]) == []
+    assert emptying.came_meanwhile(MARK, [mark]) == []
+
+
 def test_a_cluster_with_gateways_of_others_is_in_use() -> None:
     there = [found(GATEWAYS, "public", "edge"), found(GATEWAYS, "other", "shop")]
     assert emptying.of_others(MARK, there) == ["Gateway shop/other"]

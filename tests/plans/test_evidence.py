@@ -33,6 +33,7 @@ RESTORED = Restored(
         Answered("edge/public:tcp tcp 10.0.0.1:9000", None, "connected", None, None),
     ],
     not_proven=[Unproven("HTTPRoute shop/login", "SecurityPolicy shop/sso asks for a JWT", True)],
+    unmet=[],
     left_out={},
     stand_ins=["Service shop/cart"],
 )
@@ -93,6 +94,12 @@ SILENT = replace(
             "restored with findings",
             ["Mesh a: not restored: not served"],
             id="an object that the cluster does not take",
+        ),
+        pytest.param(
+            {"restores": [replace(RESTORED, unmet=["Gateway edge/public: Programmed is False"])]},
+            "restored with findings",
+            ["Gateway edge/public: Programmed is False"],
+            id="what does not work",
         ),
         pytest.param({"problems": ["CRDs: refused"]}, "failed", [], id="a step failed"),
         pytest.param({"restores": []}, "failed", [], id="nothing was restored"),

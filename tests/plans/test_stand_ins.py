@@ -231,3 +231,56 @@ def test_not_provable(objects: list[Object], why: str | None) -> None:
 @pytest.mark.parametrize("kind", ["UDPRoute", "GRPCRoute"])
 def test_routes_that_no_request_of_ours_proves(kind: str) -> None:
     assert list(stand_ins.not_provable([route(CART, kind=kind), SERVICE])) == [f"{kind} shop/cart"]
+
+
+FIXED = "service.beta.kubernetes.io/azure-load-balancer-ipv4"
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "asked"),
+    [
+        pytest.param(
+            "Gateway",
+            {"infrastructure": {"annotations": {FIXED: "20.1.2.3", "other": "kept"}}},
+            {"infrastructure": {"annotations": {"other": "kept"}}},
+            {"Gateway shop/cart": "20.1.2.3"},
+            id="an annotation of the Gateway",
+        ),
+        pytest.param(
+            "Gateway",
+            {"addresses": [{"value": "20.1.2.3"}]},
+            {},
+            {"Gateway shop/cart": "20.1.2.3"},
+            id="an address of the Gateway",
+        ),
+        pytest.param(
+            "EnvoyProxy",
+            {"provider": {"kubernetes": {"envoyService": {"annotations": {FIXED: "20.1.2.3"}}}}},
+            {"provider": {"kubernetes": {"envoyService": {"annotations": {}}}}},
+            {"EnvoyProxy shop/cart": "20.1.2.3"},
+            id="an annotation of the proxies",
+        ),
+        pytest.param("Gateway", {"listeners": []}, {"listeners": []}, {}, id="none"),
+        pytest.param("HTTPRoute", {"addresses": 1}, {"addresses": 1}, {}, id="another kind"),
+    ],
+)
+def test_fixed_addresses_are_left_out_and_said(
+    kind: str, before: Object, after: Object, asked: dict[str, str]
+) -> None:
+    given = thing(kind, "cart", **before)
+    assert stand_ins.fixed_addresses([given]) == asked
+    assert stand_ins.without_address(given) == thing(kind, "cart", **after)
+    assert given == thing(kind, "cart", **before)
+
+
+def test_routes_that_a_connection_is_for() -> None:
+    parents = [{"name": "public", "namespace": "edge"}]
+    whole = thing("TCPRoute", "all", parentRefs=parents)
+    one = thing("TLSRoute", "one", parentRefs=[{**parents[0], "sectionName": "tcp"}])
+    other = thing("TCPRoute", "other", parentRefs=[{**parents[0], "sectionName": "db"}])
+    objects = [whole, one, other, route(CART)]
+    assert stand_ins.through(objects, "edge/public", "tcp") == [
+        "TCPRoute shop/all",
+        "TLSRoute shop/one",
+    ]
+    assert stand_ins.through(objects, "edge/other", "tcp") == []
