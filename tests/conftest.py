@@ -9,9 +9,19 @@ monkey.patch_all()
 from collections.abc import Iterator  # noqa: E402
 
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from tests.api_server import ApiServer  # noqa: E402
 from tests.command_line import CommandLine  # noqa: E402
+
+# The seconds of an example are those of the machine, which may be busy; and examples may share a
+# fixture here.
+settings.register_profile(
+    "busy",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("busy")
 
 
 @pytest.fixture

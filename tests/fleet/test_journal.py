@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.fleet.journal import START, Journal, heads, read
@@ -115,7 +115,7 @@ def test_finds_what_was_changed(path: Path, change: object, entries: int, proble
     assert (len(found), said) == (entries, problem)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(st.data())
 def test_finds_any_altered_byte_but_in_the_last_line(path: Path, data: st.DataObject) -> None:
     """No line after the last one vouches for it."""

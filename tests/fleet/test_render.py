@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import gateways
@@ -144,7 +144,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
     )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(clusters())
 def test_values_arrive_as_they_are(data: Cluster) -> None:
     found = {it["kind"]: it for it in gateways.objects("weu-1", data)}
@@ -211,7 +211,7 @@ def test_values_arrive_as_they_are(data: Cluster) -> None:
     assert http["rules"][0]["matches"][0]["path"]["value"] == data.routes[0].path
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(clusters(), TEXTS)
 def test_values_of_the_chart_arrive_as_they_are(data: Cluster, text: str) -> None:
     [values] = render(
