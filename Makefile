@@ -3,8 +3,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo check unit test lab-tests nightly bench clean need-root
+.PHONY: help setup demo check unit unit-runs unit-rest test lab-tests lab-tests-fleet lab-tests-rest nightly bench drill clean need-root
+ifndef ROWS
 .NOTPARALLEL:
+endif
 
 PYTHON3 ?= python3
 PYTHON := .venv/bin/python
@@ -14,8 +16,22 @@ ROOT := $(if $(filter 0,$(shell id -u)),,sudo -E)
 LAB := $(strip $(ROOT) $(PYTHON) -m tasks.lab)
 # Tests and benchmarks have labs of their own: a demo that is up is left alone.
 TEST_LAB := test
+# Seconds a test, on a busy machine.
+UNIT_TIMEOUT := 180
 LAB_TIMEOUT := 900
 PYTEST := $(PYTHON) -m pytest $(PYTEST_ARGS)
+# Tests go in two rows side by side, for much of their time is waiting. Both end whatever comes of the other; PYTEST_ARGS
+# (options, no files) may leave one without a test, which pytest calls 5.
+SIDE_BY_SIDE := $(MAKE) --jobs=2 --keep-going ROWS=two
+LAB_PYTEST = $(ROOT) $(PYTEST) -m 'lab and not nightly' --timeout=$(LAB_TIMEOUT)
+OR_NONE := $(if $(PYTEST_ARGS),|| [ $$? = 5 ])
+# Where whole runs of pyinfra are: half of the time of the unit tests.
+RUN_TESTS := tests/fleet tests/test_preflight.py
+# The scenes of the fleet want four clusters, in this order. The CRDs' tests want a cluster without Envoy Gateway, so they
+# come first in the other row, which has whatever is in no list.
+FLEET_TESTS := $(addprefix tests/lab/test_,deploys.py stuck.py lab_faults.py lab_life.py lab_loadbalancer.py)
+CRD_TESTS := tests/lab/test_crds.py
+REST_TESTS := $(CRD_TESTS) $(filter-out $(CRD_TESTS) $(FLEET_TESTS),$(sort $(wildcard tests/lab/test_*.py)))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -51,30 +67,55 @@ check: setup ## format, lint, types and the import rule; changes nothing
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-unit: setup ## tests that need no cluster (1 min)
-	@echo "unit: tests that need no cluster (1 min)"
-	@$(PYTEST) -q
+unit: setup ## tests that need no cluster (30 s)
+	@echo "unit: tests that need no cluster (30 s), in two rows; each is printed when it has ended"
+	@$(SIDE_BY_SIDE) --output-sync=target unit-runs unit-rest
 
-test: setup ## check, unit, then the tests on a lab of four clusters (28 min with parts cached)
-	@echo "test: check, unit, then the tests on a lab of four clusters (28 min with parts cached)"
+unit-runs:
+	@$(PYTEST) -q --timeout=$(UNIT_TIMEOUT) $(RUN_TESTS) $(OR_NONE)
+
+unit-rest:
+	@$(PYTEST) -q --timeout=$(UNIT_TIMEOUT) tests $(addprefix --ignore=,$(RUN_TESTS)) $(OR_NONE)
+
+test: setup ## check, unit, then the tests on two labs side by side (20 min with parts cached)
+	@echo "test: check, unit, then the tests on two labs side by side (20 min with parts cached)"
 	@$(MAKE) check unit lab-tests
 
 lab-tests: setup
-	@echo "lab-tests: lab of four clusters called $(TEST_LAB), its tests, and down again"
+	@echo "lab-tests: labs called $(TEST_LAB) (four clusters) and $(TEST_LAB)2 (two), their tests side by side, and down again"
 	@$(MAKE) need-root
-	@$(call with_lab,$(TEST_LAB),4,$(ROOT) $(PYTEST) -m 'lab and not nightly' --timeout=$(LAB_TIMEOUT))
+	@$(ROOT) true
+	@$(SIDE_BY_SIDE) lab-tests-fleet lab-tests-rest
+
+lab-tests-fleet:
+	@$(call marked,fleet); $(call with_lab,$(TEST_LAB),4,$(LAB_PYTEST) $(FLEET_TESTS) $(OR_NONE),$(MARKED_ENDS))
+
+lab-tests-rest:
+	@$(call marked,rest ); $(call with_lab,$(TEST_LAB)2,2,$(LAB_PYTEST) $(REST_TESTS) $(OR_NONE),$(MARKED_ENDS))
 
 nightly: setup ## the long campaigns: random fleets, labs and upgrades killed at random moments
 	@echo "nightly: 400 random fleets and 100,000 schedules through the ring engine, then 20 labs killed while they come up, then 200 upgrades killed (3 h; what is survived is not run again)"
 	@$(MAKE) need-root
 	@ENVOYFLEET_EXAMPLES=400 ENVOYFLEET_SCHEDULES=100000 $(PYTEST) -q tests/fleet/test_rings.py tests/plans/test_rings.py
-	@$(call with_lab,$(TEST_LAB),1,$(ROOT) $(PYTEST) -m nightly --timeout=7200)
+	@$(call with_lab,$(TEST_LAB),2,$(ROOT) $(PYTEST) -m nightly --timeout=7200)
 	@$(ROOT) $(PYTHON) -m tests.lab.campaign --alone 170 --back 20 --full 30
 
 bench: setup ## every benchmark with its bounds, printed; each has a lab of its own
 	@echo "bench: every file of benchmarks/, each on a lab of its own that goes down again (6 min)"
 	@$(MAKE) need-root
 	@for it in benchmarks/*.py; do $(ROOT) $(PYTHON) $$it --print; done
+
+drill: setup ## two lab clusters: one is backed up, its backup restored into the other, proven and taken away (3 min)
+	@echo "drill: two lab clusters, Envoy Gateway and an application on the first, a backup, and the drill on the second (3 min)"
+	@$(MAKE) need-root
+	@trap '$(LAB) down --name drill' EXIT; \
+	export ENVOYFLEET_LAB=drill; \
+	$(LAB) up 2 --name drill; \
+	$(LAB) sample drill-1 --name drill; \
+	$(ROOT) .venv/bin/pyinfra inventory/drill.py deploys/install.py -y --limit drill-1; \
+	$(ROOT) .venv/bin/pyinfra inventory/drill.py deploys/backup.py -y --limit drill-1; \
+	$(ROOT) .venv/bin/pyinfra inventory/drill.py deploys/drill.py -y --limit drill-2
+	@echo "drill: done; the evidence is $$(ls -t runs/*/drill-drill-1.html | head -1)"
 
 clean: ## remove .venv, caches and rendered/; keeps runs/, backups/ and labs
 	@echo "clean: remove .venv, caches and rendered/; runs/, backups/ and labs stay (end a lab: python -m tasks.lab down)"
@@ -85,11 +126,17 @@ need-root:
 	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || \
 	  { echo "the lab needs root: run make as root, or install sudo" >&2; exit 2; }
 
-# $(call with_lab,name,clusters,command): the lab goes down whatever comes of the command, an interrupt too.
+# $(call with_lab,name,clusters,command,end): the lab goes down whatever comes of the command, an interrupt too.
 define with_lab
-trap '$(LAB) down --name $(1)' EXIT; \
+trap '$(LAB) down --name $(1); $(4)' EXIT; \
 export ENVOYFLEET_LAB=$(1); \
 $(LAB) up $(2) --name $(1); \
 $(LAB) sample --name $(1); \
 $(3)
 endef
+
+# $(call marked,row): from here on each line says of which row it is. An interrupt does not keep the last lines back.
+define marked
+exec > >(trap '' INT TERM HUP; exec sed --unbuffered 's/^/$(1) | /') 2>&1; row=$$!
+endef
+MARKED_ENDS := exec >&- 2>&-; timeout 5 tail --pid=$$row --follow /dev/null || true
