@@ -111,7 +111,7 @@ def proven(data: Cluster, archive: Archive) -> Traffic:
         found.unanswered = unanswered()
     for it in seen.routes:
         if title(it) not in named and it["kind"] == "HTTPRoute":
-            found.not_proven.setdefault(title(it), "no listener here takes it")
+            found.not_proven.setdefault(title(it), "no request of ours is sure to reach it")
     secrets = (it for it in archive.all if it["kind"] == "Secret")
     archived = {digest for it in secrets if (digest := restore.fingerprint(it))}
     found.proofs = [_proof(it, outcome, served, archived) for it, outcome in outcomes.items()]

@@ -121,6 +121,8 @@ FLEET = {
         {},
     ),
     "older": of("older", EVERY),
+    "others": of("others", [*EVERY, route("new", "new.example.com")], delete_others=True),
+    "extra": of("extra", [*EVERY, route("new", "new.example.com")]),
 }
 
 
@@ -247,6 +249,9 @@ Will change HTTPRoute demo/blue: changed since by kubectl-edit (2026-11-21 09:00
         pytest.param("lost", f"{LOST}{NEW_ROUTE.format('blue')}\n{NEW_ROUTE.format('green')}"),
         pytest.param("spoiled", f"{SPOILED}{NEW_ROUTE.format('green')}"),
         pytest.param("part", f"change\n{NEW_ROUTE.format('blue')}"),
+        pytest.param(
+            "others", "change\nWill delete HTTPRoute demo/new, which the archive does not have"
+        ),
         pytest.param("nothing", 'stopped: only: "HTTPRoute shop/*" fits nothing in the archive'),
         pytest.param(
             "strange",
@@ -287,7 +292,7 @@ def test_what_would_be_done(planned: Planned, cluster: str, said: str) -> None:
     assert planned.plans[cluster] == said
 
 
-@pytest.mark.parametrize("cluster", ["equal", "named", "again"])
+@pytest.mark.parametrize("cluster", ["equal", "named", "again", "extra"])
 def test_what_is_as_the_archive_has_it_is_left(planned: Planned, cluster: str) -> None:
     assert cluster not in planned.plans or "nothing to do" in planned.plans[cluster]
 
