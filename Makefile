@@ -94,11 +94,12 @@ lab-tests-rest:
 	@$(call marked,rest ); $(call with_lab,$(TEST_LAB)2,2,$(LAB_PYTEST) $(REST_TESTS) $(OR_NONE),$(MARKED_ENDS))
 
 nightly: setup ## the long campaigns: random fleets, labs and upgrades killed at random moments
-	@echo "nightly: 400 random fleets and 100,000 schedules through the ring engine, then 20 labs killed while they come up, then 200 upgrades killed (3 h; what is survived is not run again)"
+	@echo "nightly: 400 random fleets and 100,000 schedules through the ring engine, then 1,000 damaged archives, then 20 labs killed while they come up, then 220 upgrades and 50 backups and restores killed (4 h; what is survived is not run again)"
 	@$(MAKE) need-root
 	@ENVOYFLEET_EXAMPLES=400 ENVOYFLEET_SCHEDULES=100000 $(PYTEST) -q tests/fleet/test_rings.py tests/plans/test_rings.py
+	@ENVOYFLEET_DAMAGES=1000 $(PYTEST) -q tests/fleet/test_damaged_archives.py
 	@$(call with_lab,$(TEST_LAB),2,$(ROOT) $(PYTEST) -m nightly --timeout=7200)
-	@$(ROOT) $(PYTHON) -m tests.lab.campaign --alone 170 --back 20 --full 30
+	@$(ROOT) $(PYTHON) -m tests.lab.campaign --alone 170 --back 20 --full 30 --restores 50
 
 bench: setup ## every benchmark with its bounds, printed; each has a lab of its own
 	@echo "bench: every file of benchmarks/, each on a lab of its own that goes down again (6 min)"

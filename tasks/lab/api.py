@@ -127,10 +127,11 @@ def _events(answer: urllib3.BaseHTTPResponse) -> Iterator[tuple[str, Object]]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             event = _json(line)
-            if event.get("type") == "ERROR":
+            if not event:
+                continue
+            if event.get("type", "ERROR") == "ERROR":  # without a type it is a refusal
                 return
-            if event:
-                yield event["type"], event["object"]
+            yield event["type"], event["object"]
 
 
 def _json(data: bytes) -> Object:

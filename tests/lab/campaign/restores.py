@@ -23,7 +23,7 @@ from pyinfra.api.exceptions import DeployError
 from tasks.fleet import archives
 from tasks.lab import state
 from tasks.lab.api import Api, ApiError
-from tasks.plans import archive, resources
+from tasks.plans import resources
 from tasks.plans.archive import Contents
 from tests.lab.applying import apply
 from tests.lab.campaign import snapshot
@@ -234,4 +234,4 @@ def digest(thing: Object) -> str:
     kept = {key: it for key, it in snapshot.stripped(thing).items() if key != "status"}
     for it in ("clusterIP", "clusterIPs"):
         (kept.get("spec") or {}).pop(it, None)
-    return sha256(json.dumps([archive.path_of(thing), kept], sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
