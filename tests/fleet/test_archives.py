@@ -69,6 +69,34 @@ def test_who_could_open_it_is_known_before(clusters: dict[str, Cluster], lines: 
     assert problems(clusters) == lines
 
 
+def with_data(backup: dict[str, Any], **data: Any) -> Cluster:
+    return parsed({"ring": 0, "envoy_gateway_version": "1.9.1", "backup": backup, **data})
+
+
+@pytest.mark.parametrize(
+    ("data", "deploy", "refused"),
+    [
+        pytest.param(cluster(recipients=[PUBLIC]), "verify", True, id="no key"),
+        pytest.param(cluster(identity="key"), "verify", False, id="a key"),
+        pytest.param(cluster(secrets=False), "restore", False, id="nothing is sealed"),
+        pytest.param(cluster(secrets=False, recipients=[PUBLIC]), "restore", True, id="sealed"),
+        pytest.param(cluster(enabled=False), "verify", False, id="off"),
+        pytest.param(cluster(enabled=False), "restore", True, id="off, of another"),
+        pytest.param(with_data({}, archive="x.tar.gz"), "restore", False, id="a plain one"),
+        pytest.param(with_data({}, drill_source="weu-1"), "drill", True, id="target of a drill"),
+        pytest.param(cluster(), "drill", False, id="no target"),
+    ],
+)
+def test_who_opens_it_is_known_before(
+    monkeypatch: pytest.MonkeyPatch, data: Cluster, deploy: str, refused: bool
+) -> None:
+    monkeypatch.delenv(archives.IDENTITY, raising=False)
+    line = f"weu-1: {archives.NO_IDENTITY}"
+    assert archives.unopenable({"weu-1": data}, deploy) == ([line] if refused else [])
+    monkeypatch.setenv(archives.IDENTITY, "key")
+    assert archives.unopenable({"weu-1": data}, deploy) == []
+
+
 @pytest.fixture
 def identities(tmp_path: Path) -> Path:
     file = tmp_path / "identity"
