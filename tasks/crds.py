@@ -109,10 +109,15 @@ def installed(chart: Chart, data: Cluster, timeout: int = 120) -> Steps:
 
 def behind(chart: Chart) -> bool:
     """Whether ``installed`` would change the cluster's CRDs. One request."""
-    _looked.pop((host.name, bool(state.is_executing)), None)
+    look_again()
     live = _metadata()
     changed = crds.changed(chart.crds, live)
     return bool(changed) and not crds.downgrades(changed, live, chart.version)
+
+
+def look_again() -> None:
+    """Forget what was read of this cluster's CRDs: they are others now, and not by a change."""
+    _looked.pop((host.name, bool(state.is_executing)), None)
 
 
 def _metadata() -> list[dict[str, Any]]:

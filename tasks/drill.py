@@ -18,7 +18,7 @@ from typing import Any
 from pyinfra import host, state
 from pyinfra.api.exceptions import DeployError, OperationError
 
-from tasks import change, restore, way_in
+from tasks import change, crds, restore, way_in
 from tasks.connectors.command import KubeCommand
 from tasks.envoy_gateway import Desired, desired
 from tasks.facts.kube import KubeObjects
@@ -284,6 +284,7 @@ def _mark_path() -> str:
 
 
 def _start(it: _UnderWay, after: str) -> None:
+    crds.look_again()
     it.clock, it.after = fleet_run.now(), after
 
 
@@ -383,21 +384,13 @@ def broken(scenario: str, data: Cluster) -> Steps:
     mark = it.mark
     if mark is None:
         raise OperationError("nothing is destroyed: this run has not filled the target itself")
-    crds = [
-        one["metadata"]["name"]
-        for one in fact(
-            KubeObjects,
-            api_version=scenarios.CRD[0],
-            kind=scenarios.CRD[1],
-            metadata_only=True,
-        )
-        if f"{marks.CRDS} {one['metadata']['name']}" not in mark.before
-    ]
-    damage = scenarios.damage(scenario, it.contents.objects(), data.namespace, crds)
+    there = fact(KubeObjects, api_version=crds.API, kind=crds.KIND, metadata_only=True)
+    names = [one["metadata"]["name"] for one in there]
+    brought = [one for one in names if f"{marks.CRDS} {one}" not in mark.before]
+    damage = scenarios.damage(scenario, it.contents.objects(), data.namespace, brought)
     host.log(damage.text)
     fleet_run.journal("damage", cluster=host.name, scenario=scenario, what=damage.text)
-    emptying.destroy(mark, damage.things, data.timeout)
-    yield KubeCommand("GET", _mark_path())
+    yield from emptying.destroyed(mark, damage.things, data.timeout)
     _start(it, damage.text)
 
 

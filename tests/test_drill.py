@@ -61,7 +61,7 @@ class Target:
     answers; + says: why it was refused
     """
 
-    source: str
+    source: str | Sequence[str]
     says: str
     here: Mapping[str, Any]
 
@@ -241,6 +241,24 @@ def test_what_must_be_refused_is_tried_and_kept_as_evidence(
     assert refusal["said"].replace(str(folder), "{folder}") == said
     assert "Namespace demo is there" in ended.text
     assert str(KEY) not in ended.text
+
+
+def test_every_source_has_its_turn_whatever_came_of_the_one_before(
+    tmp_path: Path, api_server: ApiServer, command_line: CommandLine
+) -> None:
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    targets = {"both": Target(["weu-7", "weu-2"], "", {})}
+    fleet(folder, api_server, targets)
+    ended = run(folder, api_server, command_line, targets)
+    assert ended.code == 1
+    problems = [
+        json.loads((it).read_text())["problems"]
+        for it in sorted(folder.glob("runs/*/drill-*.json"))
+    ]
+    assert [len(it) for it in problems] == [1, 1]
+    assert "it is not gzip" in problems[0][0]
+    assert "no backup of weu-7" in problems[1][0]
 
 
 def parsed(**more: Any) -> inventory.Cluster:

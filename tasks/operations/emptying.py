@@ -11,9 +11,9 @@ from pyinfra import host
 from pyinfra.api.exceptions import DeployError, OperationError
 
 from tasks.connectors.api import Api, ApiError
-from tasks.connectors.command import METADATA_ONLY, Call
+from tasks.connectors.command import METADATA_ONLY, Call, KubeCommand
 from tasks.facts.kube import KubeObject, KubeObjects, Resources
-from tasks.fleet.guard import fact, session
+from tasks.fleet.guard import Steps, fact, session
 from tasks.operations.kube import wait_until
 from tasks.plans import emptying, kinds
 from tasks.plans.emptying import NAME, NAMESPACE, Found, Mark
@@ -78,10 +78,10 @@ def empty(mark: Mark, timeout: float) -> Emptied:
     return Emptied(emptying.counted(ours), True, emptying.came_meanwhile(mark, after))
 
 
-def destroy(mark: Mark, identities: Sequence[Mapping[str, Any]], timeout: float) -> None:
+def destroyed(mark: Mark, identities: Sequence[Mapping[str, Any]], timeout: float) -> Steps:
     """
-    Delete objects that a drill brought and wait until they are gone, namespaces with all that is
-    in them. Raises OperationError for one that was there before the drill.
+    The steps that delete objects which a drill brought, and wait until they are gone, namespaces
+    with all that is in them. Raises OperationError for one that was there before the drill.
 
     + identities: such as ``[{"apiVersion": "v1", "kind": "Namespace", "metadata": {...}}]``
     """
@@ -92,7 +92,8 @@ def destroy(mark: Mark, identities: Sequence[Mapping[str, Any]], timeout: float)
     if foreign:
         raise OperationError(f"{foreign[0]} is not of this drill{_more(foreign)}: nothing is lost")
     _end_workloads([it.meta["name"] for it in things if it.kind == emptying.NAMESPACES], timeout)
-    _deleted(things)
+    for it in things:
+        yield KubeCommand("DELETE", it.path, ok=[404])
     if any(it.kind == emptying.CRDS for it in things):
         _leave_in_peace([it for it in there if it.resource.group in emptying.GROUPS])
     wait_until(partial(_left, things), timeout)
