@@ -327,12 +327,12 @@ def _show(step: Step, archive: Archive) -> None:
         if step.why:
             show(f"Will leave {step.title}, though it differs: {step.why}", [])
         return
-    schema = archive.schema(step.wanted) or {}
-    wanted, live = comparison.filled(schema, step.wanted), step.live
-    if step.verb == "change":
-        show(f"Will change {step.title}: {step.why}", diff(live, wanted))
-    else:
+    wanted = comparison.filled(archive.schema(step.wanted) or {}, step.wanted)
+    if step.live is None:
         show(f"Will create {step.title}", diff(None, wanted))
+    else:
+        before, after = restore.shown(step.live, wanted)
+        show(f"Will change {step.title}: {step.why}", diff(before, after))
 
 
 def _carried_out(plan: _Plan, archive: Archive) -> Steps:
@@ -342,7 +342,7 @@ def _carried_out(plan: _Plan, archive: Archive) -> Steps:
         writes = [(it.title, _write(it, archive, plan.uids)) for it in batch]
         yield objects.Batch(writes, refused)
     if state.is_executing:
-        owned = [it for it in _owned(todo, plan, archive) if it[0] is not None]
+        owned = _owned(plan, archive)
         if owned:
             yield objects.Batch(owned, refused)
     if plan.others:
@@ -370,16 +370,14 @@ def _write(step: Step, archive: Archive, uids: dict[Reference, str]) -> Callable
     return write
 
 
-def _owned(
-    todo: Sequence[Step], plan: _Plan, archive: Archive
-) -> list[tuple[str, Callable[[Api], None]]]:
+def _owned(plan: _Plan, archive: Archive) -> list[tuple[str, Callable[[Api], None]]]:
     """Objects whose owner got its uid only now, to be applied once more."""
     original = {to(it): it for it in archive.objects}
     found = []
-    for it in todo:
+    for it in plan.steps:
         thing = original[to(it.wanted)]
         wanted = restore.manifest(thing, it.wanted["apiVersion"], plan.uids)
-        if wanted != it.wanted:
+        if wanted != it.wanted and not (it.verb == "leave" and it.why):
             found.append((it.title, _write(Step("create", wanted), archive, plan.uids)))
     return found
 
@@ -456,8 +454,9 @@ def compared(data: Cluster) -> Steps:
         _note_findings(restored.left_out(host.name, out.left_out))
         text = f"{len(archive.objects)} objects are those of the archive"
         if out.differences:
-            text = f"{len(out.differences)} differences: {preflight.listed(out.differences)}"
+            text = f"{len(out.differences)} differences: {'; '.join(out.differences)}"
         fleet_run.note(host, "compared", text)
+        fleet_run.journal("compared", cluster=host.name, differences=out.differences)
 
 
 def _note_findings(found: Iterator[Finding]) -> None:

@@ -165,6 +165,26 @@ def decided(
     return Step("change", wanted, live, changed_by(live, taken))
 
 
+def shown(live: Object, wanted: Object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """
+    An object before and after a change, for its diff: without what stays whatever the archive says,
+    its finalizers, and of a Namespace the labels and annotations of others.
+    """
+    meta = {k: v for k, v in live["metadata"].items() if k != "finalizers"}
+    before, after = {**live, "metadata": meta}, dict(wanted)
+    if wanted["kind"] == "Namespace":
+        before.pop("spec", None)
+        after["metadata"] = {
+            **wanted["metadata"],
+            **{
+                key: {**(meta.get(key) or {}), **(wanted["metadata"].get(key) or {})}
+                for key in ("labels", "annotations")
+                if meta.get(key) or wanted["metadata"].get(key)
+            },
+        }
+    return before, after
+
+
 def newer_certificate(archived: Object, live: Object) -> str:
     """Why a TLS Secret of the cluster is kept, or ""."""
     ours, theirs = begins(archived), begins(live)

@@ -302,3 +302,12 @@ def test_a_handshake_that_fails() -> None:
     line = "Gateway edge/public: edge/public:https https://a:443/: {}"
     assert restore.handshakes_fail([line.format("EOF occurred in violation of protocol")])
     assert not restore.handshakes_fail([line.format("Connection refused")])
+
+
+def test_what_a_plan_shows_of_a_namespace() -> None:
+    meta = {"labels": {"theirs": "x", "ours": "old"}, "finalizers": ["them"]}
+    live = thing("Namespace", "shop", None, spec={"finalizers": ["kubernetes"]}, metadata=meta)
+    wanted = thing("Namespace", "shop", None, metadata={"labels": {"ours": "new"}})
+    before, after = restore.shown(live, wanted)
+    assert before == thing("Namespace", "shop", None, metadata={"labels": meta["labels"]})
+    assert after["metadata"] == {"name": "shop", "labels": {"theirs": "x", "ours": "new"}}
