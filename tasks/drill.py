@@ -58,6 +58,10 @@ OF_THE_SOURCE = (
 )
 
 
+#: What a drill does in between, by the name that a restore has for that.
+STEPS = {"Until traffic": "Stand-ins"}
+
+
 @dataclass
 class _UnderWay:
     """
@@ -335,7 +339,11 @@ def _summary(it: _UnderWay, outcome: Outcome, seconds: float) -> Restored:
         after=it.after,
         began=it.clock.isoformat(),
         seconds=round(seconds, 1),
-        steps={name: round(took, 1) for name, took in outcome.seconds.items()},
+        steps={
+            STEPS.get(name, name): round(took, 1)
+            for name, took in outcome.seconds.items()
+            if name != "Until comparison"
+        },
         created=len(outcome.created),
         changed=len(outcome.changed),
         left=len(outcome.left),

@@ -36,7 +36,7 @@ class Archive:
 @dataclass(frozen=True)
 class Answered:
     """
-    One request through a listener. + route: such as "shop/cart", None for the listener alone; +
+    One request through a listener. + route: "HTTPRoute shop/cart", None for the listener alone; +
     answer: None where there was none; + certificate: SHA-256 of what was served; + as_archived:
     whether that is the archive's
     """

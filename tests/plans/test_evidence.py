@@ -29,7 +29,9 @@ RESTORED = Restored(
     left=1,
     differences=[],
     answers=[
-        Answered("edge/public:https https://a.test:443/", "shop/cart", "200", "ab" * 32, True),
+        Answered(
+            "edge/public:https https://a.test:443/", "HTTPRoute shop/cart", "200", "ab" * 32, True
+        ),
         Answered("edge/public:tcp tcp 10.0.0.1:9000", None, "connected", None, None),
     ],
     not_proven=[Unproven("HTTPRoute shop/login", "SecurityPolicy shop/sso asks for a JWT", True)],
