@@ -48,6 +48,7 @@ LOST = (
     "/api/v1/namespaces/gates/secrets/api-tls",
     f"{CRDS}/backendtlspolicies.gateway.networking.k8s.io",
 )
+ADDRESSES = ("clusterIP", "clusterIPs")
 Object = dict[str, Any]
 
 
@@ -226,12 +227,18 @@ def names(place: Path) -> list[str]:
 
 def same(content: bytes | None) -> object:
     """An object of an archive without what passes."""
-    return None if content is None else snapshot.lasting(json.loads(content))
+    return None if content is None else unaddressed(snapshot.lasting(json.loads(content)))
 
 
 def digest(thing: Object) -> str:
     """Of an object whose content may be secret, without what passes."""
     kept = {key: it for key, it in snapshot.stripped(thing).items() if key != "status"}
-    for it in ("clusterIP", "clusterIPs"):
-        (kept.get("spec") or {}).pop(it, None)
-    return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps(unaddressed(kept), sort_keys=True).encode()).hexdigest()
+
+
+def unaddressed(thing: Object) -> Object:
+    """Without the address that a Service got when it was made."""
+    spec = thing.get("spec")
+    if not isinstance(spec, dict) or "clusterIP" not in spec:
+        return thing
+    return {**thing, "spec": {key: it for key, it in spec.items() if key not in ADDRESSES}}
