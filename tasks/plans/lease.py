@@ -152,10 +152,13 @@ def refusal(lease: Mapping[str, Any] | None, me: Holder, now: datetime, dead: bo
 def held(
     lease: Mapping[str, Any] | None, me: Holder, now: datetime, seconds: int, namespace: str
 ) -> dict[str, Any]:
-    """The Lease as ``me`` holds it from now on; everything it remembers stays."""
-    before = dict(lease or _new(namespace))
+    """
+    The Lease as ``me`` holds it from now on; everything it remembers stays, but for the journal of
+    another run.
+    """
+    before, found = dict(lease or _new(namespace)), holder(lease)
     spec = dict(before.get("spec") or {})
-    if holder(lease) != me:
+    if found != me:
         spec["acquireTime"] = stamp(now)
         spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + (lease is not None)
     spec |= {
@@ -164,6 +167,8 @@ def held(
         "renewTime": stamp(now),
     }
     mine = {HOLDER: json.dumps(asdict(me), separators=(",", ":"))}
+    if found is None or found.run != me.run:
+        mine[JOURNAL] = ""
     return noted({**before, "spec": spec}, mine)
 
 

@@ -134,6 +134,16 @@ def test_a_journal_whose_end_was_taken_away() -> None:
     )
 
 
+@pytest.mark.parametrize("left", [noted(of(OTHER), {JOURNAL: "abc"}), None])
+def test_a_run_that_was_killed_before_its_first_note(left: dict[str, Any] | None) -> None:
+    """What the Lease says of the journal of the run before is not said of this one."""
+    for before in (left, left and released(left, NOW)):
+        assert journal_cut(held(before, ME, NOW, 30, "eg"), ME.run, set()) is None
+    again = noted(held(left, ME, NOW, 30, "eg"), {JOURNAL: "def"})
+    gone_on = held(again, replace(ME, pid=78), NOW, 30, "eg")
+    assert journal_cut(gone_on, ME.run, {"abc"}) is not None
+
+
 HALF = [
     pytest.param("changing", None, True, id="broken off, nothing deployed"),
     pytest.param("changing", "2026-11-21T14:02:30Z", True, id="broken off while helm worked"),
