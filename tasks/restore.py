@@ -30,7 +30,7 @@ from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.operations import objects
 from tasks.operations.kube import show, wait_until
-from tasks.plans import comparison, kinds, preflight, restore, served
+from tasks.plans import comparison, kinds, lease, preflight, restore, served
 from tasks.plans.kinds import title
 from tasks.plans.objects import MANAGER, diff
 from tasks.plans.references import Reference, to
@@ -167,6 +167,10 @@ def opened(wanted: Desired, source: Source) -> Steps:
         fleet_run.journal(
             "archive", cluster=host.name, path=str(archive.path), sha256=archive.sha256
         )
+        if lease.state(change.read_lease(wanted.data)) in ("changing", "failed"):
+            change.begin(
+                wanted.data
+            )  # so that what was left half way ends, if nothing is to do too
         wait_until(partial(way_in.being_deleted, archive, wanted.data), wanted.data.timeout)
     _took("Archive")
 
