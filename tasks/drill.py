@@ -303,7 +303,8 @@ def stood_in(data: Cluster) -> Steps:
     if not state.is_executing or it is None or it.contents is None:
         return
     lacking = stand_ins.lacking(it.contents.objects())
-    it.stand_ins = [f"Service {one.namespace}/{one.name}" for one in lacking]
+    new = [f"Service {one.namespace}/{one.name}" for one in lacking]
+    it.stand_ins = sorted({*it.stand_ins, *new})  # those of the restore before are still there
     if not lacking:
         host.noop("every Service has endpoints")
     elif data.stand_in_image is None:

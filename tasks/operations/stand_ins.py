@@ -43,7 +43,7 @@ def put(services: Sequence[Service], image: str, timeout: float) -> Steps:
         return [] if addresses else [f"Pod {NAMESPACE}/stand-in with {image} is not ready yet"]
 
     wait_until(missing, timeout)
-    wanted = {it: it for it in services}
+    wanted = set(services)
     slices = [
         manifest
         for service in fact(KubeObjects, api_version="v1", kind="Service")
