@@ -49,6 +49,8 @@ LOST = (
     f"{CRDS}/backendtlspolicies.gateway.networking.k8s.io",
 )
 ADDRESSES = ("clusterIP", "clusterIPs")
+#: There was no good state before; which one is noted later depends on how far a killed run came.
+OF_LEASE = ("holder", "state", "values")
 Object = dict[str, Any]
 
 
@@ -139,7 +141,8 @@ class Restored:
 
     def taken(self, folder: Path) -> dict[str, Any]:
         """The cluster as the campaign of upgrades looks at it, and what is around its objects."""
-        found = snapshot.taken(self.api, folder)
+        found = {title: unaddressed(it) for title, it in snapshot.taken(self.api, folder).items()}
+        found["Lease"] = {key: found["Lease"][key] for key in OF_LEASE}
         for it in resources.CORE[1:]:
             for namespace in NAMESPACES:
                 for thing in self.api.get(it.path(namespace)).get("items") or ():
