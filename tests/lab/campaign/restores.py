@@ -141,7 +141,8 @@ class Restored:
 
     def taken(self, folder: Path) -> dict[str, Any]:
         """The cluster as the campaign of upgrades looks at it, and what is around its objects."""
-        found = {title: unaddressed(it) for title, it in snapshot.taken(self.api, folder).items()}
+        found: dict[str, Any] = snapshot.taken(self.api, folder)
+        found = {title: unaddressed(it) for title, it in found.items()}
         found["Lease"] = {key: found["Lease"][key] for key in OF_LEASE}
         for it in resources.CORE[1:]:
             for namespace in NAMESPACES:
