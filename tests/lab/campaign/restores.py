@@ -16,6 +16,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.exceptions import DeployError
@@ -59,9 +60,17 @@ def run_all(campaign: Campaign, count: int) -> int:
     names = campaign.fleet.names
     with ThreadPoolExecutor(len(names)) as pool:
         ready = list(pool.map(lambda it: Restored(campaign, it), names))
-        todo = [it for it in planned(count, ready[0]) if it[1].number not in campaign.done()]
-        parts = [(it, todo[turn :: len(ready)]) for turn, it in enumerate(ready)]
-        list(pool.map(lambda it: it[0].serve(it[1]), parts))
+        waiting: SimpleQueue[tuple[str, Point]] = SimpleQueue()
+        for deploy, point in planned(count, ready[0]):
+            if point.number not in campaign.done():
+                waiting.put((deploy, point))
+        try:
+            list(pool.map(lambda it: it.serve(waiting), ready))
+        except KeyboardInterrupt:  # the points under way end, no other begins
+            with suppress(Empty):
+                while True:
+                    waiting.get_nowait()
+            raise
     survived = [number for number in campaign.done() if number < count]
     print(f"restores: {len(survived)} of {count} points survived; {campaign.results}", flush=True)
     return count - len(survived)
@@ -156,8 +165,12 @@ class Restored:
             ]["labels"]
         return found
 
-    def serve(self, todo: Iterable[tuple[str, Point]]) -> None:
-        for deploy, point in todo:
+    def serve(self, waiting: SimpleQueue[tuple[str, Point]]) -> None:
+        while True:
+            try:
+                deploy, point = waiting.get_nowait()
+            except Empty:
+                return
             result = self.survives(deploy, point)
             self.campaign.write(result)
             verdict = "; ".join(result["wrong"]) or "survived"
