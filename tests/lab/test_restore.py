@@ -6,6 +6,7 @@ from that of another.
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import ssl
 from pathlib import Path
@@ -28,6 +29,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     for cluster in found.names[:2]:
         ended = found.pyinfra("install", "-y", "--limit", cluster, *at(found, cluster))
         assert ended.code == 0, ended.text
+    own(found, found.names[0])
     kept = found.pyinfra("backup", "-y", "--limit", found.names[0])
     assert kept.code == 0, kept.text
     return found
@@ -36,6 +38,24 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
 def at(fleet: Fleet, cluster: str) -> tuple[str, str]:
     """The release that runs there, whatever the tests before this one left."""
     return "--data", f'envoy_gateway_version="{fleet.version(cluster) or NEW}"'
+
+
+def own(fleet: Fleet, cluster: str) -> None:
+    """TCPRoute demo/echo owns HTTPRoute demo/green, which goes and comes with it."""
+    echo = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "TCPRoute", "name": "echo"}
+    echo["uid"] = uid(fleet, cluster, "tcproute", "echo")
+    patch = json.dumps({"metadata": {"ownerReferences": [echo]}})
+    place = ("--namespace", "demo", "--type", "merge", "--patch", patch)
+    fleet.kubectl(cluster, "patch", "httproute", "green", *place)
+
+
+def owner(fleet: Fleet, cluster: str) -> str:
+    return uid(fleet, cluster, "httproute", "green", ".metadata.ownerReferences[0].uid")
+
+
+def uid(fleet: Fleet, cluster: str, kind: str, name: str, path: str = ".metadata.uid") -> str:
+    place = ("--namespace", "demo", "--output", f"jsonpath={{{path}}}")
+    return fleet.kubectl(cluster, "get", kind, name, *place)
 
 
 def certificate(address: str) -> str:
@@ -74,6 +94,7 @@ def test_a_damaged_cluster_serves_again(fleet: Fleet) -> None:
     assert ask(address, "blue.lab.test")["ingress"] == cluster
     assert certificate(address) == before
     path = ("--output", "jsonpath={.metadata.labels}", "--namespace", "demo")
+    assert owner(fleet, cluster) == uid(fleet, cluster, "tcproute", "echo")
     assert "somebody" not in fleet.kubectl(cluster, "get", "tcproute", "echo", *path)
 
 
@@ -112,6 +133,7 @@ def test_an_empty_cluster_takes_that_of_another(fleet: Fleet) -> None:
     assert ended.code == 0, ended.text
     assert "objects are those of the archive" in facts(fleet)["compared"]
     assert ask(fleet.address(target), "blue.lab.test")["ingress"] == target
+    assert owner(fleet, target) == uid(fleet, target, "tcproute", "echo")
     assert certificate(fleet.address(target)) == certificate(fleet.address(source))
 
 
@@ -119,6 +141,9 @@ def empty(fleet: Fleet, cluster: str) -> None:
     """Nothing of Envoy Gateway is left: the finalizer of its class goes with the controller."""
     fleet.kubectl(cluster, "delete", "gateway", "--all", "--all-namespaces")
     fleet.kubectl(cluster, "delete", "gatewayclass", "--all")
+    quick = ("--all", "--namespace", SYSTEM, "--grace-period=1")  # else it is held for minutes
+    fleet.kubectl(cluster, "delete", "deployment", "--all", "--namespace", SYSTEM)
+    fleet.kubectl(cluster, "delete", "pod", *quick)
     fleet.kubectl(cluster, "delete", "namespace", "edge", SYSTEM)
     fleet.kubectl(cluster, "delete", "--wait=false", *crds(fleet, cluster))
     until("no CRDs", lambda: not crds(fleet, cluster), 60)
