@@ -50,6 +50,11 @@ LOST = (
     f"{CRDS}/backendtlspolicies.gateway.networking.k8s.io",
 )
 ADDRESSES = ("clusterIP", "clusterIPs")
+#: Of the stand-in, with the replicas of whichever EnvoyProxy it saw first.
+PROXIES = (
+    "/apis/apps/v1/namespaces/envoy-gateway-system/deployments envoy-gateway-system/envoy-edge-",
+    "/apis/apps/v1/namespaces/envoy-gateway-system/deployments envoy-gateway-system/envoy-gates-",
+)
 #: There was no good state before; which one is noted later depends on how far a killed run came.
 OF_LEASE = ("holder", "state", "values")
 Object = dict[str, Any]
@@ -151,7 +156,7 @@ class Restored:
     def taken(self, folder: Path) -> dict[str, Any]:
         """The cluster as the campaign of upgrades looks at it, and what is around its objects."""
         found: dict[str, Any] = snapshot.taken(self.api, folder)
-        found = {title: unaddressed(it) for title, it in found.items()}
+        found = {key: unaddressed(it) for key, it in found.items() if not key.startswith(PROXIES)}
         found["Lease"] = {key: found["Lease"][key] for key in OF_LEASE}
         for it in resources.CORE[1:]:
             for namespace in NAMESPACES:
