@@ -38,6 +38,7 @@ from tasks.plans.archive import Contents
 from tasks.plans.emptying import Mark
 from tasks.plans.evidence import Answered, Archive, Drill, Refusal, Restored, Unproven
 from tasks.plans.probes import Request
+from tasks.plans.retention import is_of_damage
 from tasks.restore import Outcome, Source
 
 #: What a drill takes from the inventory of the source, where that has it; the rest (registry,
@@ -150,7 +151,7 @@ def _archive(source: str, data: Cluster) -> Path | None:
     if data.archive:
         return Path(data.archive)
     place = archives.folder_of(Path(data.backup.folder), source)
-    good = [it for it in archives.names(place) if not way_in.is_of_damage(it)]
+    good = [it for it in archives.names(place) if not is_of_damage(it)]
     if not good:
         return None
     return place / good[0 if data.scenario == "old-backup" else -1]

@@ -39,11 +39,10 @@ from tasks.plans.kinds import title
 from tasks.plans.preflight import Reason, warning
 from tasks.plans.references import Reference
 from tasks.plans.resources import CORE, Resource
+from tasks.plans.retention import is_of_damage
 from tasks.plans.way_in import Places
 
 Object = Mapping[str, Any]
-#: How the names of archives end that were made before a restore: of the damage, not of the cluster.
-BEFORE_A_RESTORE = ("-install", "-restore", "-drill")
 
 
 @dataclass(frozen=True)
@@ -153,11 +152,6 @@ def _chosen(data: Cluster, source: Source) -> tuple[Path, list[Reason]]:
     newer = [it for it in names if it > good[-1]]
     said = f"passed over, for it was made before a restore: {preflight.listed(newer)}"
     return place / good[-1], [warning(said)] if newer else []
-
-
-def is_of_damage(name: str) -> bool:
-    """Whether an archive was made before a restore, of what was damaged then."""
-    return name.partition(".")[0].endswith(BEFORE_A_RESTORE)
 
 
 def _opened(path: Path, data: Cluster, source: Source) -> Contents:
