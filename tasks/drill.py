@@ -18,7 +18,7 @@ from typing import Any
 from pyinfra import host, state
 from pyinfra.api.exceptions import DeployError, OperationError
 
-from tasks import change, crds, restore, way_in
+from tasks import change, crds, restore
 from tasks.connectors.command import KubeCommand
 from tasks.envoy_gateway import Desired, desired
 from tasks.facts.kube import KubeObjects
