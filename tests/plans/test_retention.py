@@ -16,7 +16,7 @@ MANY = [
 
 
 def kept(names: list[str], **keep: int) -> list[str]:
-    gone = superfluous(names, NOW, names[-1], **keep)
+    gone = superfluous(names, NOW, names[-1], (), **keep)
     return [it for it in names if it not in gone]
 
 
