@@ -323,15 +323,19 @@ def noted(data: Cluster) -> Steps:
         return
     outcome = restore.outcome(host.name)
     took = _since(it.clock) - outcome.seconds.get("Comparison", 0)
-    it.record.restores.append(_summary(it, outcome, took))
+    objects = it.contents.objects()
+    it.record.restores.append(_summary(it, objects, it.clock, outcome, took))
     it.clock = None
     host.log(f"restored and proven in {evidence.duration(took)}")
 
 
-def _summary(it: _UnderWay, outcome: Outcome, seconds: float) -> Restored:
-    assert it.contents is not None
-    assert it.clock is not None
-    objects = it.contents.objects()
+def _summary(
+    it: _UnderWay,
+    objects: Sequence[Mapping[str, Any]],
+    began: datetime,
+    outcome: Outcome,
+    seconds: float,
+) -> Restored:
     addresses = {
         f"the address of {name}": f"{value} is the source's, here it got another"
         for name, value in plan.fixed_addresses(objects).items()
@@ -339,7 +343,7 @@ def _summary(it: _UnderWay, outcome: Outcome, seconds: float) -> Restored:
     unprovable = {**addresses, **plan.not_provable(objects)}
     return Restored(
         after=it.after,
-        began=it.clock.isoformat(),
+        began=began.isoformat(),
         seconds=round(seconds, 1),
         steps={
             STEPS.get(name, name): round(took, 1)
@@ -422,9 +426,10 @@ def proven(source: str, data: Cluster) -> Steps:
     if not state.is_executing or it is None:
         return
     run, record = fleet_run.current(), it.record
-    if it.clock is not None:  # a restore that did not end: what is known of it
+    if it.clock is not None and it.contents is not None:  # a restore that did not end
         with suppress(LookupError):
-            record.restores.append(_summary(it, restore.outcome(host.name), _since(it.clock)))
+            known, objects = restore.outcome(host.name), it.contents.objects()
+            record.restores.append(_summary(it, objects, it.clock, known, _since(it.clock)))
     record.problems += run.failures.get(host.name, [])[it.said :]
     digests = files.write(run.folder, evidence.document(record, fleet_run.now()))
     fleet_run.journal("evidence", cluster=host.name, result=record.result, sha256=digests)
