@@ -74,7 +74,8 @@ def parser() -> argparse.ArgumentParser:
     )
     one = command(status, "show the clusters, what runs and what is broken on purpose")
     one.add_argument("--json", action="store_true", help="as data, for programs")
-    command(reset, "make every cluster empty again, all faults off")
+    one = command(reset, "make clusters empty again, all their faults off")
+    one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only this one (all)")
     command(down, "take the lab down, whatever is left of it")
     one = command(logs, "print the log of a process of a cluster, or the names of its processes")
     one.add_argument("cluster", metavar="CLUSTER", help='such as lab-1; "lab" for the shared ones')
@@ -132,8 +133,10 @@ def reset(asked: argparse.Namespace) -> None:
     from tasks.lab import lab
 
     began = time.monotonic()
-    lab.reset(state.running(asked.name))
-    say(f"lab {asked.name!r} is empty, after {time.monotonic() - began:.1f} s")
+    one = state.running(asked.name)
+    lab.reset(one, one.members() if asked.cluster is None else [one.member(asked.cluster)])
+    what = f"lab {asked.name!r}" if asked.cluster is None else asked.cluster
+    say(f"{what} is empty, after {time.monotonic() - began:.1f} s")
 
 
 def logs(asked: argparse.Namespace) -> None:

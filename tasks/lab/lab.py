@@ -1,5 +1,6 @@
 """A lab as a whole: up, down, reset."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tasks.lab import (
@@ -80,12 +81,12 @@ def start_shared(lab: Lab) -> None:
     registry.push_charts(lab)
 
 
-def reset(lab: Lab) -> None:
-    """Make every cluster of a lab empty again: same addresses, tokens and charts, nothing else."""
+def reset(lab: Lab, members: Sequence[Cluster]) -> None:
+    """Make these clusters empty again: same addresses, tokens and charts, nothing else."""
     with lock(f"lab-{lab.name}"):
-        faults.switch_all_off(lab)
-        with ThreadPoolExecutor(len(lab.members())) as pool:
-            list(pool.map(lambda member: empty(lab, member), lab.members()))
+        faults.switch_all_off(lab, members)
+        with ThreadPoolExecutor(len(members)) as pool:
+            list(pool.map(lambda member: empty(lab, member), members))
 
 
 def empty(lab: Lab, member: Cluster) -> None:
