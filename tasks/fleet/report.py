@@ -5,7 +5,6 @@ What a run leaves behind: ``runs/<id>/report.json`` (stable schema), ``.md``, ``
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from typing import Any
@@ -21,31 +20,40 @@ CONTROL = re.compile(
 
 def write(folder: Any, document: dict[str, Any]) -> None:
     """All four files, each whole or not at all."""
+    pages, document = templates("report"), plain(document)
+    files = {
+        "report.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+        "report.md": pages.get_template("report.md.j2").render(run=document),
+        "report.html": pages.get_template("report.html.j2").render(run=document),
+        "junit.xml": junit(document),
+    }
+    for name, text in files.items():
+        put(folder / name, text)
+
+
+def templates(folder: str) -> Any:
+    """The pages in a folder of templates/, with the filter ``cell`` for tables in Markdown."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     from tasks.fleet.render import TEMPLATES
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES / "report"),
+        loader=FileSystemLoader(TEMPLATES / folder),
         undefined=StrictUndefined,
         autoescape=select_autoescape(["html.j2"]),
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["cell"] = lambda it: " ".join(str(it).split()).replace("|", r"\|")
-    document = plain(document)
-    files = {
-        "report.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",
-        "report.md": environment.get_template("report.md.j2").render(run=document),
-        "report.html": environment.get_template("report.html.j2").render(run=document),
-        "junit.xml": junit(document),
-    }
-    for name, text in files.items():
-        part = folder / f".{name}.part"
-        part.write_text(text, encoding="utf-8")
-        with contextlib.suppress(OSError):
-            part.chmod(0o600)
-        part.replace(folder / name)
+    return environment
+
+
+def put(path: Any, text: str) -> None:
+    """All of a file or nothing of it, for its owner alone."""
+    part = path.with_name(f".{path.name}.part")
+    part.touch(mode=0o600)
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def plain(thing: Any) -> Any:
