@@ -168,9 +168,7 @@ def opened(wanted: Desired, source: Source) -> Steps:
             "archive", cluster=host.name, path=str(archive.path), sha256=archive.sha256
         )
         if lease.state(change.read_lease(wanted.data)) in ("changing", "failed"):
-            change.begin(
-                wanted.data
-            )  # so that what was left half way ends, if nothing is to do too
+            change.begin(wanted.data)  # what was left half way ends, also where nothing is to do
         wait_until(partial(way_in.being_deleted, archive, wanted.data), wanted.data.timeout)
     _took("Archive")
 
