@@ -105,12 +105,14 @@ def read(wanted: Desired, source: Source) -> Archive:
     data = wanted.data
     path, passed_over = _chosen(data, source)
     contents = _opened(path, data, source)
-    every = [it for it in contents.objects() if not way_in.comes_otherwise(it, data.release)]
+    archived = contents.objects()
+    every = [it for it in archived if not way_in.comes_otherwise(it, data.release)]
     if not source.addresses:
         every = [stand_ins.without_address(it) for it in every]
     keys = [it for it in every if _is_key(it, data)]
     chosen = restore.selected(every, data.only)
-    places = _places(wanted, every)
+    there_now = fact(KubeObjects, api_version=crds.API, kind=crds.KIND, metadata_only=True)
+    places = _places(wanted, every, there_now)
     refused, left_out = way_in.of_places(chosen.objects, places)
     there = [it for it in chosen.objects if title(it) not in left_out]
     needed = _namespaces(there, every, data)
@@ -119,7 +121,8 @@ def read(wanted: Desired, source: Source) -> Archive:
         *passed_over,
         *refused,
         *_of_selection(chosen, places),
-        *_of_archive(wanted, source, contents),
+        *_of_archive(wanted, source, contents.manifest, archived),
+        *(() if data.only else _of_crds(wanted, there_now)),
     ]
     if not refused:
         reasons += _of_objects(wanted, kept, places)
@@ -189,10 +192,13 @@ def _namespaces(chosen: Sequence[Object], every: Sequence[Object], data: Cluster
     ]
 
 
-def _places(wanted: Desired, every: Sequence[Object]) -> Places:
-    """Where this cluster will keep each kind once the CRDs of the chart are there."""
+def _places(wanted: Desired, every: Sequence[Object], live: Sequence[Object]) -> Places:
+    """
+    Where this cluster will keep each kind once the CRDs of the chart are there.
+
+    + live: the CRDs of the cluster, without their schemas
+    """
     data, chart = wanted.data, wanted.chart
-    live = fact(KubeObjects, api_version=crds.API, kind=crds.KIND, metadata_only=True)
     known = {it["metadata"]["name"] for it in live}
     behind = {it["metadata"]["name"] for it in plan_crds.changed(chart.crds, live)}
     coming = set[str]()
@@ -231,9 +237,11 @@ def _of_selection(chosen: restore.Selection, places: Places) -> list[Reason]:
     return found
 
 
-def _of_archive(wanted: Desired, source: Source, contents: Contents) -> list[Reason]:
+def _of_archive(
+    wanted: Desired, source: Source, manifest: Mapping[str, Any], archived: Sequence[Object]
+) -> list[Reason]:
     """Whose the archive is, of which version, and what runs here now."""
-    data, manifest = wanted.data, contents.manifest
+    data = wanted.data
     busy = change.held_by_another(data)
     system = fact(KubeObject, api_version="v1", kind="Namespace", resource="kube-system")
     release = controller.readable_release(data, anew=True)
@@ -243,7 +251,7 @@ def _of_archive(wanted: Desired, source: Source, contents: Contents) -> list[Rea
     outside = versions.kubernetes_problem(data.envoy_gateway_version, kubernetes_version())
     helm = manifest.get("helm") or {}
     by_kind: dict[str, list[Object]] = {}
-    for it in contents.objects():
+    for it in archived:
         by_kind.setdefault(it["kind"], []).append(it)
     given = data.from_cluster or (source.cluster if source.cluster != host.name else None)
     return [
@@ -256,7 +264,6 @@ def _of_archive(wanted: Desired, source: Source, contents: Contents) -> list[Rea
         ),
         *way_in.of_namespace(helm.get("namespace"), data.namespace),
         *(() if data.only else way_in.of_values(_values(wanted, manifest))),
-        *(() if data.only else _of_crds(wanted)),
         # Public IPs are among these: whether each still exists is for facts of Azure to tell here.
         *(warning(f"it needs {it}") for it in manifest.get("needs") or ()),
     ]
@@ -273,10 +280,9 @@ def _values(wanted: Desired, manifest: Mapping[str, Any]) -> list[str]:
     return hand_set.differences(helm.get("values") or {}, rendered, ours=False)
 
 
-def _of_crds(wanted: Desired) -> list[Reason]:
+def _of_crds(wanted: Desired, live: Sequence[Object]) -> list[Reason]:
     """Whether the CRDs may be written: their owner, their channel."""
     data, chart = wanted.data, wanted.chart
-    live = fact(KubeObjects, api_version=crds.API, kind=crds.KIND, metadata_only=True)
     changed = preflight.written(chart.crds, live, chart.version)
     named = f"{chart.name} {chart.version}"
     found = preflight.crd_reasons(changed, live, data.crd_managers, named)
