@@ -85,6 +85,54 @@ _fleet = {
     "drill_source": [],  # ["weu-1"]: this cluster is empty, and restores of that one are tried here
     "stand_in_image": None,  # of an echo server, for applications that are not there: docs/drill.md
     "scenario": None,  # "crds-deleted": what a drill breaks first
+    # Certificates, docs/certificates.md and docs/rotate_certificates.md:
+    "certificates": [  # TLS Secrets that deploys/rotate_certificates.py makes and renews
+        {
+            "namespace": "edge",
+            "secret": "example-com-tls",
+            "source": "cert-manager",  # "files", "key-vault", or "self-signed" where nobody looks
+            "issuer": "ClusterIssuer letsencrypt",
+            "names": ["shop.example.com"],  # none: the host names of the listeners that use it
+            "renew_before": None,  # "45d" where the fleet's own is not right for this one
+            "grants": [],  # ["shop"]: Gateways of that namespace may use it
+        },
+        {
+            "namespace": "edge",
+            "secret": "api-tls",
+            "source": "key-vault",
+            "vault": "https://shop.vault.azure.net",
+            "object": "api-tls",
+            "version": None,  # None: the newest
+            "kind": "certificate",  # "secret" where the PEM was put in as one
+        },
+        {
+            "namespace": "edge",
+            "secret": "bought-tls",
+            "source": "files",
+            "certificate": "certificates/bought.pem",  # the served one first, then what signed it
+            "key": "certificates/bought.key",
+        },
+    ],
+    "issuers": [  # ACME ClusterIssuers of cert-manager
+        {
+            "name": "letsencrypt",
+            "server": "https://acme-v02.api.letsencrypt.org/directory",
+            "email": "platform@example.com",
+            "ca": None,  # a file, where the ACME server is your own
+            "http01": {"gateway": "edge/public", "listener": "http"},
+            "dns01": {
+                "subscription": "00000000-0000-0000-0000-000000000000",
+                "resource_group": "dns",
+                "zone": "example.com",
+                "identity": "00000000-0000-0000-0000-000000000000",
+            },
+        },
+    ],
+    "renew_before": "30d",  # before the end of a certificate; nothing is done earlier
+    "renew_now": False,  # True: renew what is not due as well
+    "expiring": {"warning": "21d", "error": "7d"},  # of findings of deploys/certificates.py
+    "read_secrets": True,  # False: look at what is served alone
+    "trust": None,  # a file with the authorities that clients trust; None: this machine's own
     "rollback_to": None,  # of deploys/rollback.py: None is the last good revision of each cluster
     "lease_seconds": 30,  # how long a run that died keeps other machines away
     "notifications": [  # the address itself is a secret, so a variable of the environment holds it

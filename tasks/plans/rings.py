@@ -13,7 +13,7 @@ from typing import Any, Literal
 #: Which rule left a cluster untouched; a failed bake counts as a spent budget.
 Rule = Literal["budget", "stop", "approval", "window", "hold"]
 
-_UNITS = {"s": 1, "m": 60, "h": 3600}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,9 @@ def approved(journal: Iterable[Mapping[str, Any]]) -> dict[int, str]:
 
 def seconds(text: str) -> int:
     """
-    "90s" -> 90, "10m" -> 600, "1h" -> 3600. Raises ValueError for anything else.
+    "90s" -> 90, "10m" -> 600, "1h" -> 3600, "30d" -> 2592000. Raises ValueError for anything else.
     """
-    found = re.fullmatch(r"(\d{1,6})([smh])", text)
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if found is None:
-        raise ValueError(f'{text!r} is not a time such as "90s", "10m" or "1h"')
+        raise ValueError(f'{text!r} is not a time such as "90s", "10m", "1h" or "30d"')
     return int(found[1]) * _UNITS[found[2]]
