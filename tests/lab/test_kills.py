@@ -34,7 +34,7 @@ def test_killed_runs_are_gone_on_with(campaign: Campaign) -> None:
     cluster, wrong = Cluster(campaign, campaign.fleet.names[0]), []
     for number, (step, wait, group) in enumerate(MOMENTS):
         kill = Kill(cluster.line_of(step), wait, group)
-        result = cluster.survives(Point(number, kill, None))
+        result = cluster.survives(campaign.name, Point(number, kill, None))
         wrong += [(step, wait, group, line) for line in result["wrong"]]
         assert result["killed"], f"{step} was over before it was killed"
     assert wrong == []

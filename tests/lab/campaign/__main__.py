@@ -24,16 +24,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any
 
 from tasks.lab import state
 from tasks.lab.api import Api
-from tests.lab.campaign import restores, snapshot, start
+from tests.lab.campaign import restores, snapshot, start, turns
 from tests.lab.campaign.attempts import Upgrade, killed_and_gone_on, times, undisturbed
 from tests.lab.campaign.points import Point, points
 from tests.lab.fleet import OLD, Fleet, traffic
@@ -156,19 +155,9 @@ def run_all(campaign: Campaign, count: int) -> int:
     names = campaign.fleet.names
     with ThreadPoolExecutor(len(names)) as pool:
         ready = list(pool.map(lambda it: Cluster(campaign, it), names))
-        begun = remembered(campaign, times(ready[0].journal))
-        first = ready[0].line_of("Controller", -1) if campaign.name == "back" else 1
-        waiting: SimpleQueue[Point] = SimpleQueue()
-        for point in points(count, begun, first):
-            if point.number not in campaign.done():
-                waiting.put(point)
-        try:
-            list(pool.map(lambda it: it.serve(waiting), ready))
-        except KeyboardInterrupt:  # the points under way end, no other begins
-            with suppress(Empty):
-                while True:
-                    waiting.get_nowait()
-            raise
+    begun = remembered(campaign, times(ready[0].journal))
+    first = ready[0].line_of("Controller", -1) if campaign.name == "back" else 1
+    turns.taken(campaign, ready, [(campaign.name, it) for it in points(count, begun, first)])
     survived = [it for number, it in campaign.done().items() if number < count]
     print(
         f"{campaign.name}: {len(survived)} of {count} points survived, a journal of {len(begun)} "
@@ -210,23 +199,7 @@ class Cluster:
             if it["event"] == "step" and it["step"].endswith(f" | {step}")
         ][turn]
 
-    def serve(self, waiting: SimpleQueue[Point]) -> None:
-        while True:
-            try:
-                point = waiting.get_nowait()
-            except Empty:
-                return
-            result = self.survives(point)
-            self.campaign.write(result)
-            verdict = "; ".join(result["wrong"]) or "survived"
-            where = " / ".join(result["killed"]) or "ended before it was killed"
-            print(
-                f"{self.campaign.name} {point.number} on {self.name}, {result['seconds']:.0f} s, "
-                f"killed after {where}: {verdict}",
-                flush=True,
-            )
-
-    def survives(self, point: Point) -> dict[str, Any]:
+    def survives(self, what: str, point: Point) -> dict[str, Any]:
         """The line of one point. ``wrong`` is [] where it was survived."""
         self.reset(point.number)
         began = time.monotonic()

@@ -16,7 +16,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.exceptions import DeployError
@@ -27,7 +26,7 @@ from tasks.lab.api import Api, ApiError
 from tasks.plans import resources
 from tasks.plans.archive import Contents
 from tests.lab.applying import apply
-from tests.lab.campaign import snapshot
+from tests.lab.campaign import snapshot, turns
 from tests.lab.campaign.attempts import Upgrade, killed_and_gone_on, times, undisturbed
 from tests.lab.campaign.points import Point, points
 from tests.lab.campaign.snapshot import CRDS
@@ -65,17 +64,7 @@ def run_all(campaign: Campaign, count: int) -> int:
     names = campaign.fleet.names
     with ThreadPoolExecutor(len(names)) as pool:
         ready = list(pool.map(lambda it: Restored(campaign, it), names))
-        waiting: SimpleQueue[tuple[str, Point]] = SimpleQueue()
-        for deploy, point in planned(count, ready[0]):
-            if point.number not in campaign.done():
-                waiting.put((deploy, point))
-        try:
-            list(pool.map(lambda it: it.serve(waiting), ready))
-        except KeyboardInterrupt:  # the points under way end, no other begins
-            with suppress(Empty):
-                while True:
-                    waiting.get_nowait()
-            raise
+    turns.taken(campaign, ready, planned(count, ready[0]))
     survived = [number for number in campaign.done() if number < count]
     print(f"restores: {len(survived)} of {count} points survived; {campaign.results}", flush=True)
     return count - len(survived)
@@ -170,33 +159,17 @@ class Restored:
             ]["labels"]
         return found
 
-    def serve(self, waiting: SimpleQueue[tuple[str, Point]]) -> None:
-        while True:
-            try:
-                deploy, point = waiting.get_nowait()
-            except Empty:
-                return
-            result = self.survives(deploy, point)
-            self.campaign.write(result)
-            verdict = "; ".join(result["wrong"]) or "survived"
-            where = " / ".join(result["killed"]) or "ended before it was killed"
-            print(
-                f"{deploy} {point.number} on {self.name}, {result['seconds']:.0f} s, killed after "
-                f"{where}: {verdict}",
-                flush=True,
-            )
-
-    def survives(self, deploy: str, point: Point) -> dict[str, Any]:
+    def survives(self, what: str, point: Point) -> dict[str, Any]:
         """The line of one point. ``wrong`` is [] where it was survived."""
-        if deploy == "restore":
+        if what == "restore":
             self.damage()
         began = time.monotonic()
-        attempts = self.attempts(deploy, f"point-{point.number}")
+        attempts = self.attempts(what, f"point-{point.number}")
         place = archives.folder_of(attempts.folder / "backups", self.name)
         [before] = [it.read_bytes() for it in place.iterdir()]
         ended = killed_and_gone_on(attempts, point)
         wrong = [*ended.wrong, *self.of_archives(place, before)]
-        if deploy == "backup":
+        if what == "backup":
             wrong += self.of_contents(place)
         else:
             try:
@@ -213,7 +186,7 @@ class Restored:
             shutil.rmtree(attempts.folder)
         return {
             **asdict(point),
-            "deploy": deploy,
+            "deploy": what,
             "cluster": self.name,
             "killed": ended.killed,
             "wrong": wrong,
