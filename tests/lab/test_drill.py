@@ -5,6 +5,7 @@ away; and the scenes of a game day, in which what was restored is really destroy
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tests.lab.fleet import Ended, Fleet, opened
 from tests.lab.running import run, until
 from tests.lab.test_crds import crds as crds_of
 from tests.lab.test_restore import SYSTEM, at, certificate
+from tests.leaks import watched
 from tests.plans.test_evidence import SCHEMA
 
 pytestmark = pytest.mark.lab
@@ -138,8 +140,12 @@ SCENES = {
 )
 def test_what_is_destroyed_comes_back(fleet: Fleet, scenario: str) -> None:
     before, served = there(fleet), certificate(fleet.address(fleet.names[0]))
-    ended = drilled(fleet, "--data", f"scenario={scenario}")
+    with watched(private_keys(fleet), fleet.folder) as leaks:
+        ended = drilled(fleet, "--data", f"scenario={scenario}")
+        leaks.look_at("output", ended.text.encode())
     assert ended.code == 0, ended.text
+    assert leaks.found == set()
+    print(f"canaries: 0 found in {leaks.files} files, {leaks.looks} looks at all processes")
     found = evidence(fleet)
     assert found["scenario"] == scenario
     first, second = found["restores"]
@@ -149,6 +155,15 @@ def test_what_is_destroyed_comes_back(fleet: Fleet, scenario: str) -> None:
     for it in (first, second):
         proven(it, served)
     left_nothing(fleet, before, found)
+
+
+def private_keys(fleet: Fleet) -> list[str]:
+    """A line of each private key of the source, as it stands in its PEM."""
+    found = fleet.kubectl(fleet.names[0], "get", "secret", "--all-namespaces", "--output", "json")
+    keys = [(it.get("data") or {}).get("tls.key") for it in json.loads(found)["items"]]
+    lines = [base64.b64decode(it).decode().splitlines()[1] for it in keys if it]
+    assert len(lines) >= 4  # three of the control plane, one of the Gateway
+    return lines
 
 
 @pytest.mark.nightly
@@ -194,15 +209,8 @@ def journal(fleet: Fleet) -> str:
 
 @pytest.mark.nightly
 def test_a_backup_of_three_versions_ago_is_restored(fleet: Fleet) -> None:
-    """Made on a cluster with the CRDs of Envoy Gateway 1.6.7, one route in a version of then."""
     target = fleet.names[-1]
-    apply(fleet, *crds_of("1.6.7"))
-    fleet.kubectl(target, "wait", "crd", "--all", "--for=condition=Established", "--timeout=90s")
-    apply(fleet, *old_objects())
-    kept = fleet.pyinfra("backup", "-y", "--limit", target)
-    assert kept.code == 0, kept.text
-    archive = max((fleet.folder / "backups" / target).iterdir())
-    empty(fleet)
+    archive = old_backup(fleet)
     before = there(fleet)
     ended = fleet.pyinfra(
         *("drill", "-y", "--limit", target, "--data", f"drill_source={target}"),
@@ -216,6 +224,33 @@ def test_a_backup_of_three_versions_ago_is_restored(fleet: Fleet) -> None:
     assert restore["created"] > 0
     routes = {it["route"] for it in restore["answers"]}
     assert routes == {"HTTPRoute old/old", "TCPRoute old/old"}
+    assert there(fleet) == before
+
+
+def old_backup(fleet: Fleet) -> Path:
+    """Made on the target with the CRDs of Envoy Gateway 1.6.7, one route in a version of then."""
+    target = fleet.names[-1]
+    apply(fleet, *crds_of("1.6.7"))
+    fleet.kubectl(target, "wait", "crd", "--all", "--for=condition=Established", "--timeout=90s")
+    apply(fleet, *old_objects())
+    kept = fleet.pyinfra("backup", "-y", "--limit", target)
+    assert kept.code == 0, kept.text
+    empty(fleet)
+    return max((fleet.folder / "backups" / target).iterdir())
+
+
+@pytest.mark.nightly
+def test_several_sources_are_tried_one_after_the_other(fleet: Fleet) -> None:
+    source, target = fleet.names[0], fleet.names[-1]
+    old_backup(fleet)
+    before = there(fleet)
+    both = ("--data", f'drill_source=["{source}", "{target}"]')
+    ended = drilled(fleet, *both)
+    assert ended.code == 0, ended.text
+    for it in (source, target):
+        found = evidence(fleet, it)
+        assert (found["source"], found["result"]) == (it, "restored")
+        assert found["emptied"]["nothing_left"]
     assert there(fleet) == before
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import socket
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,47 @@ def test_once_more_is_nothing_to_do(fleet: Fleet) -> None:
     assert ended.code == 0, ended.text
     assert fleet.statuses() == {cluster: "unchanged"}
     assert writes(fleet.requests(cluster)[before:]) == []
+
+
+def test_a_newer_certificate_is_kept_until_told_otherwise(fleet: Fleet) -> None:
+    cluster = fleet.names[0]
+    address, archived = fleet.address(cluster), certificate(fleet.address(cluster))
+    public, private = renewed()
+    data = {"tls.crt": public, "tls.key": private}
+    patch = json.dumps({"stringData": data})
+    fleet.kubectl(cluster, "patch", "secret", "lab-tls", "--namespace", "edge", "--patch", patch)
+    until("the newer one is served", lambda: certificate(address) != archived)
+    newer = certificate(address)
+
+    run = ("restore", "-y", "--limit", cluster, *at(fleet, cluster))
+    kept = fleet.pyinfra(*run)
+    assert kept.code == 0, kept.text
+    assert "Secret edge/lab-tls: its certificate is newer" in kept.text
+    assert certificate(address) == newer
+
+    replaced = fleet.pyinfra(*run, "--data", "newer_certificates=replace")
+    assert replaced.code == 0, replaced.text
+    until("the older one is served", lambda: certificate(address) == archived)
+
+
+def renewed() -> tuple[str, str]:
+    """A certificate of this hour for *.lab.test, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "*.lab.test")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("*.lab.test")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    return made.public_bytes(pem).decode(), key.private_bytes(pem, *form).decode()
 
 
 def test_a_part_of_it(fleet: Fleet) -> None:
