@@ -9,7 +9,7 @@ from typing import Any
 
 from tasks.fleet.render import SAFE
 from tasks.fleet.report import plain, put, templates
-from tasks.plans.evidence import duration
+from tasks.plans.evidence import duration, moment
 
 
 def write(folder: Path, document: dict[str, Any]) -> dict[str, str]:
@@ -20,6 +20,7 @@ def write(folder: Path, document: dict[str, Any]) -> dict[str, str]:
     """
     pages, document = templates("drill"), plain(document)
     pages.filters["duration"] = duration
+    pages.filters["moment"] = moment
     pages.filters["yes"] = lambda it: {True: "yes", False: "no"}.get(it, "")
     texts = {
         "json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",

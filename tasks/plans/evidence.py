@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 SCHEMA = "envoyfleet.drill/1"
@@ -193,3 +193,12 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def moment(text: str) -> str:
+    """ "2026-11-21T23:50:18.740557+00:00" -> "2026-11-21 23:50:18 UTC"; anything else as it is."""
+    try:
+        found = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return text
+    return f"{found:%Y-%m-%d %H:%M:%S} UTC"

@@ -35,7 +35,7 @@ def test_pages_say_what_a_reader_wants_to_know(tmp_path: Path) -> None:
         "not proven, as expected: HTTPRoute shop/login",
         "Service shop/cart",
         "Secret default/other",
-        BEGAN.isoformat(),
+        f"{BEGAN:%Y-%m-%d %H:%M:%S} UTC",
     ):
         assert it in page, it
         assert it in text, it

@@ -146,3 +146,15 @@ def test_document_is_what_the_schema_says(changes: dict[str, Any]) -> None:
 )
 def test_duration(seconds: float | None, text: str) -> None:
     assert evidence.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("2026-11-21T23:50:18.740557+00:00", "2026-11-21 23:50:18 UTC"),
+        ("2026-11-22T00:50:18+01:00", "2026-11-21 23:50:18 UTC"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_moments_are_read_by_people(text: str, wanted: str) -> None:
+    assert evidence.moment(text) == wanted
