@@ -5,11 +5,19 @@ the address and the proxies that they share, and the Secrets that they serve.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.plans.chains import Certificate
+from tasks.plans.kinds import GATEWAY_API
+from tasks.plans.probes import concrete, covered
+
 Object = Mapping[str, Any]
+#: Protocols of listeners that take TLS, and the routes that attach to each.
+ROUTES = {"HTTPS": ("HTTPRoute", "GRPCRoute"), "TLS": ("TLSRoute",)}
+#: Names that a listener is asked for at most, where one name does not show all that it serves.
+NAMES = 8
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,8 @@ class Listener:
     + hostname: such as "*.example.com", None takes every name; + port: of the address
     + alpn: what a ClientTrafficPolicy sets, such as ("h2",), None where none does
     + passthrough: TLS is not ended here, so no Secret is used
-    + hosts: names that routes ask of it, most precise first; for probes with a name that is real
+    + hosts: names that routes ask of it, whole ones before "*.shop.example.com"; for probes with a
+      name that is real
     """
 
     cluster: str
@@ -53,6 +62,8 @@ class Listener:
     alpn: tuple[str, ...] | None = None
     passthrough: bool = False
     hosts: tuple[str, ...] = ()
+    protocol: str = "HTTPS"
+    falls_back: bool = True
 
     @property
     def part(self) -> str:
@@ -76,6 +87,7 @@ class Handshake:
       was no handshake
     + serial: of the served certificate, lower-case hexadecimal; + alpn: such as "h2"
     + why: why there was no handshake, None where there was one
+    + certificates: what the chain says, in its order; one that is no X.509 is left out
     """
 
     place: str
@@ -85,6 +97,7 @@ class Handshake:
     serial: str = ""
     alpn: str | None = None
     why: str | None = None
+    certificates: tuple[Certificate, ...] = ()
 
 
 def of_gateways(
@@ -92,52 +105,231 @@ def of_gateways(
     gateways: Iterable[Object],
     grants: Iterable[Object] = (),
     merged: frozenset[str] = frozenset(),
+    listener_sets: Iterable[Object] = (),
+    routes: Iterable[Object] = (),
+    policies: Iterable[Object] = (),
 ) -> list[Listener]:
     """
-    The listeners of Gateways with protocol HTTPS or TLS.
+    The listeners with protocol HTTPS or TLS of Gateways, and of the ListenerSets that these took.
 
     + gateways: of one controller; + grants: ReferenceGrants; + merged: names of GatewayClasses
-      whose Gateways share their proxies (EnvoyProxy, mergeGateways)
+      whose Gateways share their proxies, see ``merged``
+    + routes: HTTPRoutes, GRPCRoutes and TLSRoutes; + policies: ClientTrafficPolicies
     """
-    allowed = list(grants)
-    return [
-        _listener(cluster, gateway, listener, allowed, merged)
-        for gateway in gateways
-        for listener in gateway["spec"].get("listeners") or ()
-        if listener["protocol"] in ("HTTPS", "TLS")
-    ]
+    attached, by_age = _attached(routes), sorted(policies, key=_age)
+    allowed, sets = list(grants), _by_gateway(listener_sets)
+    found = []
+    for gateway in gateways:
+        for owner in (gateway, *sets.get(_name(gateway), ())):
+            about = _Owner(cluster, gateway, owner, merged, allowed, attached, by_age)
+            found += [
+                about.listener(it)
+                for it in owner["spec"].get("listeners") or ()
+                if it["protocol"] in ROUTES
+            ]
+    return found
 
 
-def _listener(
-    cluster: str,
-    gateway: Object,
-    listener: Object,
-    grants: Iterable[Object],
-    merged: frozenset[str],
-) -> Listener:
-    meta, tls = gateway["metadata"], listener.get("tls") or {}
-    name = f"{meta['namespace']}/{meta['name']}"
-    of_class = gateway["spec"]["gatewayClassName"]
-    return Listener(
-        cluster,
-        f"Gateway {name}",
-        name,
-        listener["name"],
-        listener["port"],
-        listener.get("hostname"),
-        tuple(it["value"] for it in (gateway.get("status") or {}).get("addresses") or ()),
-        of_class if of_class in merged else name,
-        tuple(
-            SecretRef(
-                it.get("namespace") or meta["namespace"],
-                it["name"],
-                granted(meta["namespace"], "Gateway", it, grants),
-            )
-            for it in tls.get("certificateRefs") or ()
-            if it.get("kind", "Secret") == "Secret" and not it.get("group")
-        ),
-        passthrough=tls.get("mode") == "Passthrough",
+def merged(classes: Iterable[Object], envoy_proxies: Iterable[Object]) -> frozenset[str]:
+    """Names of the GatewayClasses whose EnvoyProxy says mergeGateways."""
+    merging = {_name(it) for it in envoy_proxies if it["spec"].get("mergeGateways")}
+    return frozenset(
+        it["metadata"]["name"]
+        for it in classes
+        if (ref := it["spec"].get("parametersRef") or {})
+        and f"{ref.get('namespace')}/{ref['name']}" in merging
     )
+
+
+#: By kind, namespace and name of a parent: the routes that name it, each with its parentRef.
+_Attached = Mapping[tuple[str, str, str], Sequence[tuple[Object, Object]]]
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """A Gateway, or a ListenerSet of it, with all that decides about its listeners."""
+
+    cluster: str
+    gateway: Object
+    owner: Object
+    merged: frozenset[str]
+    grants: Sequence[Object]
+    attached: _Attached
+    policies: Sequence[Object]
+
+    def listener(self, written: Object) -> Listener:
+        kind, name = self.owner.get("kind", "Gateway"), _name(self.owner)
+        meta, tls = self.owner["metadata"], written.get("tls") or {}
+        of_class = self.gateway["spec"]["gatewayClassName"]
+        status = self.gateway.get("status") or {}
+        return Listener(
+            self.cluster,
+            f"{kind} {name}",
+            _name(self.gateway),
+            written["name"],
+            written["port"],
+            written.get("hostname"),
+            tuple(it["value"] for it in status.get("addresses") or ()),
+            of_class if of_class in self.merged else _name(self.gateway),
+            tuple(
+                SecretRef(
+                    it.get("namespace") or meta["namespace"],
+                    it["name"],
+                    granted(meta["namespace"], kind, it, self.grants),
+                )
+                for it in tls.get("certificateRefs") or ()
+                if it.get("kind", "Secret") == "Secret" and not it.get("group")
+            ),
+            self._alpn(written["name"]),
+            tls.get("mode") == "Passthrough",
+            self._hosts(written),
+        )
+
+    def _hosts(self, written: Object) -> tuple[str, ...]:
+        meta = self.owner["metadata"]
+        place = (self.owner.get("kind", "Gateway"), meta["namespace"], meta["name"])
+        names = {
+            name
+            for route, ref in self.attached.get(place, ())
+            if route["kind"] in ROUTES[written["protocol"]]
+            and ref.get("sectionName", written["name"]) == written["name"]
+            and ref.get("port", written["port"]) == written["port"]
+            for hostname in route["spec"].get("hostnames") or ()
+            if (name := _common(hostname, written.get("hostname")))
+        }
+        return tuple(sorted(names, key=lambda it: (it.startswith("*"), it)))
+
+    def _alpn(self, name: str) -> tuple[str, ...] | None:
+        """
+        Of the one policy that counts: for the listener, for its owner, for the Gateway; the oldest
+        of several (Envoy Gateway 1.9 source, internal/gatewayapi/clienttrafficpolicy.go).
+        """
+        for thing, section in ((self.owner, name), (self.owner, None), (self.gateway, None)):
+            for policy in self.policies:
+                if targets(policy, thing, section):
+                    alpn = (policy["spec"].get("tls") or {}).get("alpnProtocols")
+                    return tuple(alpn) if alpn else None
+        return None
+
+
+def targets(policy: Object, thing: Object, section: str | None) -> bool:
+    """
+    Whether a policy of Envoy Gateway is for a listener of a Gateway or ListenerSet, or, where
+    ``section`` is None, for all of it.
+    """
+    spec, meta = policy["spec"], thing["metadata"]
+    kind = thing.get("kind", "Gateway")
+    if policy["metadata"]["namespace"] != meta["namespace"]:
+        return False
+    refs = [*(spec.get("targetRefs") or ()), *([spec["targetRef"]] if "targetRef" in spec else ())]
+    if any(
+        (it["kind"], it["name"], it.get("sectionName")) == (kind, meta["name"], section)
+        for it in refs
+    ):
+        return True
+    labels = meta.get("labels") or {}
+    return section is None and any(
+        it["kind"] == kind and _selected(labels, it) for it in spec.get("targetSelectors") or ()
+    )
+
+
+def _selected(labels: Mapping[str, str], selector: Object) -> bool:
+    """Kubernetes docs, Labels and Selectors."""
+    if any(labels.get(key) != it for key, it in (selector.get("matchLabels") or {}).items()):
+        return False
+    for it in selector.get("matchExpressions") or ():
+        has, values = labels.get(it["key"]), it.get("values") or ()
+        if {
+            "In": has not in values,
+            "NotIn": has in values,
+            "Exists": has is None,
+            "DoesNotExist": has is not None,
+        }[it["operator"]]:
+            return False
+    return True
+
+
+def _attached(routes: Iterable[Object]) -> _Attached:
+    found: dict[tuple[str, str, str], list[tuple[Object, Object]]] = {}
+    for route in routes:
+        own = route["metadata"]["namespace"]
+        for ref in route["spec"].get("parentRefs") or ():
+            if ref.get("group", GATEWAY_API) == GATEWAY_API and not _refused(route, ref):
+                place = (ref.get("kind", "Gateway"), ref.get("namespace") or own, ref["name"])
+                found.setdefault(place, []).append((route, ref))
+    return found
+
+
+def _refused(route: Object, ref: Object) -> bool:
+    """Whether the controller said that the parent does not take the route."""
+    return any(
+        parent.get("parentRef") == ref and _says(parent.get("conditions"), "Accepted", "False")
+        for parent in (route.get("status") or {}).get("parents") or ()
+    )
+
+
+def _by_gateway(listener_sets: Iterable[Object]) -> Mapping[str, list[Object]]:
+    """
+    Those that their Gateway let in; one whose listeners are all broken was let in too (GEP-1713).
+    """
+    found: dict[str, list[Object]] = {}
+    for it in sorted(listener_sets, key=_age):
+        conditions = (it.get("status") or {}).get("conditions")
+        if _says(conditions, "Accepted", "True") or _says(
+            conditions, "Accepted", "False", "ListenersNotValid"
+        ):
+            ref = it["spec"]["parentRef"]
+            place = f"{ref.get('namespace') or it['metadata']['namespace']}/{ref['name']}"
+            found.setdefault(place, []).append(it)
+    return found
+
+
+def _says(conditions: Any, kind: str, status: str, reason: str | None = None) -> bool:
+    return any(
+        (it["type"], it["status"]) == (kind, status) and reason in (None, it.get("reason"))
+        for it in conditions or ()
+    )
+
+
+def _name(thing: Object) -> str:
+    return f"{thing['metadata']['namespace']}/{thing['metadata']['name']}"
+
+
+def _age(thing: Object) -> tuple[str, str]:
+    """What came first, then by name (Gateway API spec, conflicts)."""
+    return str(thing["metadata"].get("creationTimestamp", "")), _name(thing)
+
+
+def _common(hostname: str, of_listener: str | None) -> str | None:
+    """The name that a route and a listener both take, None where there is none."""
+    if covered(hostname, of_listener):
+        wide = hostname.startswith("*.") and of_listener and not of_listener.startswith("*.")
+        return of_listener if wide or hostname == "*" else hostname
+    return of_listener if of_listener and covered(of_listener, hostname) else None
+
+
+def names_to_ask(listeners: Iterable[Listener]) -> dict[Listener, tuple[str, ...]]:
+    """
+    For each listener the names to say in a handshake: real ones where routes have them, "" for an
+    address without a name. One is enough but for several Secrets, which are chosen by name, and for
+    a listener that hands TLS through to its backends.
+    """
+    every = list(listeners)
+    beside: dict[tuple[str, int], set[str]] = {}
+    for it in every:
+        if it.hostname:
+            beside.setdefault((it.workload, it.port), set()).add(it.hostname)
+    return {it: _names_of(it, beside.get((it.workload, it.port), set())) for it in every}
+
+
+def _names_of(listener: Listener, beside: set[str]) -> tuple[str, ...]:
+    if listener.hostname and not listener.hostname.startswith("*"):
+        return (listener.hostname,)
+    taken = {it for it in beside if it != listener.hostname and covered(it, listener.hostname)}
+    hosts = [str(concrete(it)) for it in listener.hosts]
+    free = [it for it in dict.fromkeys(hosts) if not any(covered(it, other) for other in taken)]
+    several = listener.passthrough or len(listener.secrets) > 1
+    return tuple(free[: NAMES if several else 1]) or (concrete(listener.hostname) or "",)
 
 
 def granted(namespace: str, kind: str, ref: Object, grants: Iterable[Object]) -> bool:
