@@ -11,13 +11,11 @@ from typing import Any
 
 from tasks.plans.chains import Certificate
 from tasks.plans.kinds import GATEWAY_API
-from tasks.plans.probes import concrete, covered
+from tasks.plans.probes import covered
 
 Object = Mapping[str, Any]
 #: Protocols of listeners that take TLS, and the routes that attach to each.
 ROUTES = {"HTTPS": ("HTTPRoute", "GRPCRoute"), "TLS": ("TLSRoute",)}
-#: Names that a listener is asked for at most, where one name does not show all that it serves.
-NAMES = 8
 
 
 @dataclass(frozen=True)
@@ -183,6 +181,7 @@ class _Owner:
             self._alpn(written["name"]),
             tls.get("mode") == "Passthrough",
             self._hosts(written),
+            written["protocol"],
         )
 
     def _hosts(self, written: Object) -> tuple[str, ...]:
@@ -306,30 +305,6 @@ def _common(hostname: str, of_listener: str | None) -> str | None:
         wide = hostname.startswith("*.") and of_listener and not of_listener.startswith("*.")
         return of_listener if wide or hostname == "*" else hostname
     return of_listener if of_listener and covered(of_listener, hostname) else None
-
-
-def names_to_ask(listeners: Iterable[Listener]) -> dict[Listener, tuple[str, ...]]:
-    """
-    For each listener the names to say in a handshake: real ones where routes have them, "" for an
-    address without a name. One is enough but for several Secrets, which are chosen by name, and for
-    a listener that hands TLS through to its backends.
-    """
-    every = list(listeners)
-    beside: dict[tuple[str, int], set[str]] = {}
-    for it in every:
-        if it.hostname:
-            beside.setdefault((it.workload, it.port), set()).add(it.hostname)
-    return {it: _names_of(it, beside.get((it.workload, it.port), set())) for it in every}
-
-
-def _names_of(listener: Listener, beside: set[str]) -> tuple[str, ...]:
-    if listener.hostname and not listener.hostname.startswith("*"):
-        return (listener.hostname,)
-    taken = {it for it in beside if it != listener.hostname and covered(it, listener.hostname)}
-    hosts = [str(concrete(it)) for it in listener.hosts]
-    free = [it for it in dict.fromkeys(hosts) if not any(covered(it, other) for other in taken)]
-    several = listener.passthrough or len(listener.secrets) > 1
-    return tuple(free[: NAMES if several else 1]) or (concrete(listener.hostname) or "",)
 
 
 def granted(namespace: str, kind: str, ref: Object, grants: Iterable[Object]) -> bool:

@@ -45,7 +45,7 @@ def proxies(
     route where there is one. Pods and Services are those that the controller generated; a Service
     knows the port of its Pods for each listener. Merged Gateways share the Pods of their class.
     """
-    ports = {owner(it): _ports(it) for it in services}
+    ports = {owner(it): container_ports(it) for it in services}
     classes = {
         f"{it['metadata']['namespace']}/{it['metadata']['name']}": it["spec"]["gatewayClassName"]
         for it in gateways
@@ -80,7 +80,7 @@ def container_port(port: int) -> int:
     return port + SHIFT if port < 1024 else port
 
 
-def _ports(service: Object) -> dict[int, int]:
+def container_ports(service: Object) -> dict[int, int]:
     """By port of the listener, the port of the Pods."""
     return {
         it["port"]: it["targetPort"]

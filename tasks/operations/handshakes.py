@@ -1,0 +1,178 @@
+"""What every proxy Pod and every address really serves for each name: handshakes, no requests."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache, lru_cache
+from typing import Any
+
+from tasks.connectors.api import Api, ApiError
+from tasks.connectors.forward import forwarded
+from tasks.facts.kube import KubeObjects
+from tasks.fleet.guard import FactFailed, fact, session
+from tasks.operations.probe import reason
+from tasks.plans import chains, proxies
+from tasks.plans.handshakes import Ask, Pod, to_addresses, to_pods
+from tasks.plans.listeners import Handshake, Listener
+
+#: Pods that are asked at the same time, and addresses.
+AT_A_TIME = 8
+TIMEOUT = 5.0
+
+
+class Denied(Exception):
+    """Pods cannot be asked one by one; the message says which right is missing."""
+
+
+def look(
+    listeners: Sequence[Listener], namespace: str | None, timeout: float = TIMEOUT
+) -> list[Handshake]:
+    """
+    One handshake for each listener and name with every ready Pod, over one port forward each, and
+    with every address. Two requests and one a Pod.
+
+    + namespace: where the Pods are, None where each is beside its Gateway
+    + timeout: seconds for each handshake
+
+    Raises FactFailed where Pods cannot be listed, and Denied where they may not be asked.
+    """
+    return [*at_pods(listeners, namespace, timeout), *at_addresses(listeners, timeout)]
+
+
+def at_pods(
+    listeners: Sequence[Listener], namespace: str | None, timeout: float = TIMEOUT
+) -> list[Handshake]:
+    """Those of ``look`` with Pods. Raises as it does."""
+    from gevent.pool import Pool
+
+    where = {"api_version": "v1", "namespace": namespace, "labels": proxies.LABELS}
+    try:
+        pods = fact(KubeObjects, kind="Pod", **where)
+        services = fact(KubeObjects, kind="Service", **where)
+    except FactFailed as error:
+        if ": 403 " in str(error):
+            raise Denied("no right to list pods and services") from error
+        raise
+    asked, api = to_pods(pods, services, listeners), session()
+    answers = Pool(AT_A_TIME).map(lambda it: _with_pod(api, it, timeout), asked)
+    if None in answers:
+        raise Denied("no right to create pods/portforward")
+    return [it for some in answers for it in some or ()]
+
+
+def at_addresses(listeners: Sequence[Listener], timeout: float = TIMEOUT) -> list[Handshake]:
+    """Those of ``look`` with addresses."""
+    from gevent.pool import Pool
+
+    asked = [(address, ask) for address, asks in to_addresses(listeners).items() for ask in asks]
+    return list(Pool(AT_A_TIME).map(lambda it: _with_address(*it, timeout), asked))
+
+
+def _with_pod(api: Api, pod: Pod, timeout: float) -> list[Handshake] | None:
+    """None where that is not allowed."""
+    ports = [it.port for it in pod.asks]
+    try:
+        with forwarded(api, pod.namespace, pod.name, ports) as forward:
+            found = [
+                _handshake(pod.title, ask, stream, timeout)
+                for ask, stream in zip(pod.asks, forward.sockets, strict=True)
+            ]
+            return [
+                Handshake(it.place, it.listener, it.sni, why=f"nothing listens on port {port}")
+                if number in forward.refused
+                else it
+                for number, (it, port) in enumerate(zip(found, ports, strict=True))
+            ]
+    except ApiError as error:
+        if error.status == 403:
+            return None
+        if error.status == 404:  # it has gone since
+            return []
+        why = f"port forward: {error}"
+        return [Handshake(pod.title, it.listener, it.sni, why=why) for it in pod.asks]
+
+
+def _with_address(address: str, ask: Ask, timeout: float) -> Handshake:
+    place = f"address {address}:{ask.port}"
+    try:
+        with socket.create_connection((address, ask.port), timeout) as raw:
+            return _handshake(place, ask, raw, timeout)
+    except OSError as error:
+        return Handshake(place, ask.listener, ask.sni, why=reason(error))
+
+
+def _handshake(place: str, ask: Ask, raw: socket.socket, timeout: float) -> Handshake:
+    """
+    A peer that goes on to ask for a certificate of ours has shown its own before it ends the
+    connection.
+    """
+    raw.settimeout(timeout)
+    why = None
+    try:
+        stream = _anything().wrap_socket(
+            raw, server_hostname=ask.sni or None, do_handshake_on_connect=False
+        )
+    except ValueError:
+        return Handshake(place, ask.listener, ask.sni, why="not a name that TLS can carry")
+    try:
+        stream.do_handshake()
+    except OSError as error:
+        why = reason(error)
+    sent, alpn = _chain(stream), stream.selected_alpn_protocol()
+    with suppress(OSError):
+        stream.close()
+    if not sent:
+        return Handshake(place, ask.listener, ask.sni, why=why or "no certificate was sent")
+    chain = tuple(chains.fingerprint(it) for it in sent)
+    read = [_read(it) for it in sent]
+    return Handshake(
+        place,
+        ask.listener,
+        ask.sni,
+        chain,
+        read[0].serial if read[0] else "",
+        alpn,
+        certificates=tuple(it for it in read if it),
+    )
+
+
+def _chain(stream: ssl.SSLSocket) -> list[bytes]:
+    """
+    What the peer sent, in its order. Until Python 3.13 only the object below knows more than the
+    first certificate.
+    """
+    inside: Any = stream._sslobj  # type: ignore[attr-defined]
+    found = inside.get_unverified_chain() if inside else None
+    return [it if isinstance(it, bytes) else bytes(it.public_bytes(DER)) for it in found or ()]
+
+
+#: As ``ssl.Certificate.public_bytes`` wants it.
+DER = 2
+
+
+@lru_cache(maxsize=4096)
+def _read(der: bytes) -> chains.Certificate | None:
+    from cryptography import x509
+
+    try:
+        return chains.certificate(x509.load_der_x509_certificate(der))
+    except ValueError:
+        return None
+
+
+@cache
+def _anything() -> ssl.SSLContext:
+    """Takes what no browser would, for what is served is what is asked; verifies nothing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
