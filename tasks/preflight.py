@@ -50,6 +50,7 @@ from tasks.plans import (
     way_back,
 )
 from tasks.plans import helm as releases
+from tasks.plans.chains import Held
 from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, KINDS, title
 from tasks.plans.preflight import Reason, warning
 from tasks.plans.served import missing_served
@@ -92,7 +93,7 @@ class Seen:
     deployments: list[dict[str, Any]]
     leader: dict[str, Any] | None
     stored: list[dict[str, Any]]
-    secrets: list[dict[str, Any]]
+    secrets: list[Held]
     lost: Sequence[Reason] = field(default=())
 
     @property
@@ -282,7 +283,7 @@ def _listed(group: str, kind: str, served: Mapping[str, list[str]]) -> list[dict
 
 def _certificates(
     data: Cluster, classes: list[dict[str, Any]], every: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], list[Reason]]:
+) -> tuple[list[Held], list[Reason]]:
     """
     The TLS Secrets of our Gateways' namespaces, one request; keys never leave this process. An
     identity that may not read them costs the look at their ends and nothing else.

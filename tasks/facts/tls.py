@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pyinfra.api import FactBase
 from typing_extensions import override
 
 from tasks.connectors.command import KubeCommand
 from tasks.facts.kube import items
+from tasks.plans.chains import Held, of_secret
 
 
-class TlsSecrets(FactBase[list[dict[str, Any]]]):
+class TlsSecrets(FactBase[list[Held]]):
     """
-    The Secrets of type kubernetes.io/tls, without their keys: ``[{"metadata": {...}, "data":
-    {"tls.crt": "LS0t..."}}]``. One request.
+    The Secrets of type kubernetes.io/tls: their certificates, whether the key is theirs, and who
+    keeps them; neither key nor bytes. One request, which reads no Secret of another type.
 
     + namespace: None means all namespaces
     """
@@ -29,16 +28,10 @@ class TlsSecrets(FactBase[list[dict[str, Any]]]):
         )
 
     @override
-    def process(self, output: list[str]) -> list[dict[str, Any]]:
-        return [
-            {
-                "metadata": {key: it["metadata"][key] for key in ("namespace", "name")},
-                "data": {"tls.crt": (it.get("data") or {}).get("tls.crt", "")},
-            }
-            for it in items("\n".join(output))
-        ]
+    def process(self, output: list[str]) -> list[Held]:
+        return [of_secret(it) for it in items("\n".join(output))]
 
     @override
     @staticmethod
-    def default() -> list[dict[str, Any]]:
+    def default() -> list[Held]:
         return []

@@ -5,11 +5,11 @@ event, an upgrade among them, takes the listener down (observed with Envoy Gatew
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from tasks.plans.chains import Held
 from tasks.plans.kinds import title
 from tasks.plans.preflight import Reason, warning
 
@@ -45,22 +45,16 @@ def reasons(
     return found
 
 
-def ends_of(secrets: Iterable[Object]) -> dict[tuple[str, str], datetime]:
+def ends_of(secrets: Iterable[Held]) -> dict[tuple[str, str], datetime]:
     """
-    When the first certificate of each kubernetes.io/tls Secret ends; one that cannot be read is
-    left out, its listener's condition tells of it.
+    When the first certificate of each chain ends, for with any of them expired Envoy Gateway
+    refuses the Secret; one that cannot be read is left out, its listener's condition tells of it.
     """
-    from cryptography.x509 import load_pem_x509_certificate
-
-    found = {}
-    for it in secrets:
-        try:
-            pem = base64.b64decode((it.get("data") or {})["tls.crt"])
-            end = load_pem_x509_certificate(pem).not_valid_after_utc
-        except (KeyError, ValueError):
-            continue
-        found[it["metadata"]["namespace"], it["metadata"]["name"]] = end
-    return found
+    return {
+        (it.namespace, it.name): min(each.not_after for each in it.chain.certificates)
+        for it in secrets
+        if it.chain.certificates
+    }
 
 
 def secrets_of(gateway: Object) -> set[tuple[str, str]]:

@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tasks.plans.chains import of_secret
 from tasks.plans.expiry import ends_of, reasons, secrets_of
 from tasks.plans.preflight import Reason, warning
 
@@ -60,7 +61,7 @@ WHERE = "Gateway edge/public, listener https: the certificate in Secret edge/sho
     ],
 )
 def test_reasons(left: timedelta, expected: list[Reason]) -> None:
-    assert reasons([gateway()], ends_of([secret(NOW + left)]), NOW) == expected
+    assert reasons([gateway()], ends_of([of_secret(secret(NOW + left))]), NOW) == expected
 
 
 def test_which_secrets() -> None:
@@ -73,4 +74,6 @@ def test_which_secrets() -> None:
     "data", [{}, {"tls.crt": "not base64!"}, {"tls.crt": "bm90IGEgY2VydGlmaWNhdGU="}, None]
 )
 def test_a_secret_that_cannot_be_read_is_left_out(data: Any) -> None:
-    assert ends_of([{"metadata": {"namespace": "edge", "name": "x"}, "data": data}]) == {}
+    assert (
+        ends_of([of_secret({"metadata": {"namespace": "edge", "name": "x"}, "data": data})]) == {}
+    )
