@@ -87,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--value", help="how much of it, where a fault has a measure")
     one = command(sample, "install the sample application")
     one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
+    one = command(acme, "install cert-manager, and pebble as an ACME server with its DNS")
+    one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
     return top
 
 
@@ -184,6 +186,21 @@ def sample(asked: argparse.Namespace) -> None:
     members = one.members() if asked.cluster is None else [one.member(asked.cluster)]
     with ThreadPoolExecutor(len(members)) as pool:
         list(pool.map(lambda member: application.install(member, one.nodes), members))
+
+
+def acme(asked: argparse.Namespace) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tasks.lab import acme as application
+    from tasks.lab import catalogue, parts
+
+    one = state.running(asked.name)
+    if not one.nodes:
+        raise UsageError(f"lab {one.name!r} has no nodes: nothing runs on its clusters")
+    members = one.members() if asked.cluster is None else [one.member(asked.cluster)]
+    found = parts.find(catalogue.acme_parts())
+    with ThreadPoolExecutor(len(members)) as pool:
+        list(pool.map(lambda member: application.install(one, member, found), members))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from tasks.lab.parts import Part
 from tasks.lab.progress import UsageError
 
 KUBERNETES = "1.35.4"
+CERT_MANAGER = "1.21.2"
 CONTAINERD = "github.com/containerd/containerd/v2@v2.4.2"
 
 # Envoy Gateway -> the Envoy of the same release line. 1.8.4 exists, but its module could not be
@@ -25,6 +26,11 @@ class Names:
 
     pause: str = "docker.io/lab/pause:1"
     echo: str = "docker.io/lab/echo:v1"
+
+    pebble: str = "docker.io/lab/pebble:v2.4.0"
+    names: str = "docker.io/lab/names:1"
+    cert_manager: str = f"docker.io/lab/cert-manager-controller:v{CERT_MANAGER}"
+    acmesolver: str = f"docker.io/lab/cert-manager-acmesolver:v{CERT_MANAGER}"
 
     def gateway(self, version: str) -> str:
         """The controller's image of an Envoy Gateway release such as "1.9.1"."""
@@ -97,7 +103,7 @@ def parts(versions: tuple[str, ...]) -> list[Part]:
     registry = Part(
         name="registry",
         files=("docker-registry",),
-        make=debian.unpack_registry,
+        make=debian.unpack("docker-registry", "usr/bin/docker-registry"),
         how="unpacking Debian's docker-registry (5 s)",
         pins=("2.8",),
     )
@@ -144,6 +150,47 @@ def _gateway(version: str, go: tuple[Part, ...]) -> list[Part]:
     )
     proxy = Image(NAMES.envoy(version), envoy.name, "envoy", "/usr/local/bin/envoy", libraries=True)
     return [gateway, chart, envoy, _image(controller, gateway), _image(proxy, envoy)]
+
+
+def acme_parts() -> list[Part]:
+    """What `tasks.lab.acme` installs; no lab is made of it."""
+    name = f"github.com/cert-manager/cert-manager@v{CERT_MANAGER}"
+    crds = Part(
+        name="cert-manager-crds",
+        files=("crds.yaml",),
+        make=golang.files(name, "deploy/crds/*.yaml", "crds.yaml"),
+        how="taking them from the Go module (10 s)",
+        pins=(name, golang.SUMS[name]),
+        needs=golang.needs(),
+    )
+    pebble = Part(
+        name="pebble",
+        files=("pebble",),
+        make=debian.unpack("pebble", "usr/bin/pebble"),
+        how="unpacking Debian's pebble (5 s)",
+        pins=("2.4.0",),
+    )
+    programs = [_of_cert_manager(it) for it in ("controller", "acmesolver", "names")]
+    controller, acmesolver, names = programs
+    pictures = [
+        _image(Image(NAMES.pebble, "pebble", "pebble", "/pebble", libraries=True), pebble),
+        _image(Image(NAMES.cert_manager, controller.name, "controller", "/controller"), controller),
+        _image(Image(NAMES.acmesolver, acmesolver.name, "acmesolver", "/acmesolver"), acmesolver),
+        _image(Image(NAMES.names, names.name, "names", "/names"), names),
+    ]
+    return [crds, pebble, *programs, *pictures]
+
+
+def _of_cert_manager(program: str) -> Part:
+    folder = golang.COMPONENTS / "certmanager"
+    return Part(
+        name=f"cert-manager-{program}",
+        files=(program,),
+        make=golang.build(folder, f"./{program}", program),
+        how=f"building cert-manager {CERT_MANAGER}'s {program} from its Go module (2 min)",
+        sources=(folder / program / "main.go", folder / "go.mod", folder / "go.sum"),
+        needs=golang.needs(),
+    )
 
 
 def _image(image: Image, part: Part) -> Part:

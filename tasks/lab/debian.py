@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tasks.lab.parts import Needs
@@ -57,18 +58,25 @@ def apt(*arguments: str, cwd: str | None = None) -> None:
         )
 
 
-def unpack_registry(target: Path, needs: Needs) -> None:
-    """The registry's program alone: installing its package would start a service."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        try:
-            apt("download", "docker-registry", cwd=folder)
-        except LabError:
-            update()
-            apt("download", "docker-registry", cwd=folder)
-        package = next(Path(folder).glob("*.deb"))
-        unpacked = Path(folder) / "unpacked"
-        subprocess.run(["dpkg-deb", "-x", str(package), str(unpacked)], check=True)
-        program = target / "docker-registry"
-        program.write_bytes((unpacked / "usr/bin/docker-registry").read_bytes())
-        program.chmod(0o755)
+def unpack(package: str, program: str) -> Callable[[Path, Needs], None]:
+    """
+    Makes a part of one program of a package, such as "usr/bin/docker-registry": installing the
+    package would start a service.
+    """
+
+    def make(target: Path, needs: Needs) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder).chmod(0o755)
+            try:
+                apt("download", package, cwd=folder)
+            except LabError:
+                update()
+                apt("download", package, cwd=folder)
+            archive = next(Path(folder).glob("*.deb"))
+            unpacked = Path(folder) / "unpacked"
+            subprocess.run(["dpkg-deb", "-x", str(archive), str(unpacked)], check=True)
+            kept = target / Path(program).name
+            kept.write_bytes((unpacked / program).read_bytes())
+            kept.chmod(0o755)
+
+    return make

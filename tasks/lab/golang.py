@@ -21,6 +21,7 @@ STRIPPED = "-s -w"
 
 # module@version -> checksum of its content, as go.sum would have it
 SUMS = {
+    "github.com/cert-manager/cert-manager@v1.21.2": "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68=",  # noqa: E501
     "github.com/containerd/containerd/v2@v2.4.2": "h1:p6Qg+xbEz8lvwdhHDx0U469xENvp4LgGBx+E7djXkGw=",
     "github.com/envoyproxy/gateway@v1.8.3": "h1:RY8DKli7Z1w3WuMwbA8J5j2sriIxXTWjVv1Bk77nbHo=",
     "github.com/envoyproxy/gateway@v1.9.1": "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=",
@@ -86,6 +87,16 @@ def module(name: str, parts: Needs) -> Path:
     if answer.get("Sum") != SUMS[name]:
         raise LabError(f"{name} has checksum {answer.get('Sum')}, not the pinned {SUMS[name]}")
     return Path(answer["Dir"])
+
+
+def files(name: str, pattern: str, output: str) -> Callable[[Path, Needs], None]:
+    """Makes a part of YAML files of a published module, all in one file."""
+
+    def make(target: Path, parts: Needs) -> None:
+        found = sorted(module(name, parts).glob(pattern))
+        (target / output).write_text("\n---\n".join(it.read_text() for it in found))
+
+    return make
 
 
 def install(name: str, programs: tuple[str, ...]) -> Callable[[Path, Needs], None]:

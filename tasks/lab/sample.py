@@ -50,10 +50,10 @@ def _certificate(cluster: Cluster) -> dict[str, str]:
     }
 
 
-def available(api: Api, name: str) -> bool:
-    """Whether every replica of a Deployment of the sample is there, in its current form."""
+def available(api: Api, name: str, namespace: str = NAMESPACE) -> bool:
+    """Whether every replica of a Deployment is there, in its current form."""
     try:
-        deployment = api.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}")
+        deployment = api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
     except ApiError:
         return False
     status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
