@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 Object = Mapping[str, Any]
+Severity = Literal["error", "warning", "info"]
 #: More certificates than this are a bundle of authorities.
 LONGEST = 12
 _KEPT = 8192
@@ -87,7 +88,7 @@ class Problem:
     code: str
     what: str
     fix: str
-    severity: Literal["error", "warning", "info"] = "error"
+    severity: Severity = "error"
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,7 @@ def owner(meta: Object) -> str | None:
     return None
 
 
-def _malformed(part: str, flaw: Flaw, severity: Literal["error", "warning"] = "error") -> Problem:
+def _malformed(part: str, flaw: Flaw, severity: Severity = "error") -> Problem:
     return Problem("GW612", f"the {part} {flaw.what}", flaw.fix, severity)
 
 
@@ -471,9 +472,7 @@ def _of_order(members: list[_Member], leaf: _Member) -> Iterator[Problem]:
         yield _order(known, leaf, "warning")
 
 
-def _order(
-    members: Sequence[_Member], leaf: _Member, severity: Literal["error", "warning"]
-) -> Problem:
+def _order(members: Sequence[_Member], leaf: _Member, severity: Severity) -> Problem:
     right = [leaf]
     while len(right) < len(members):
         rest = [it for it in members if it not in right]
@@ -654,4 +653,4 @@ def covers(names: Sequence[str], hostname: str) -> bool:
     """
     wanted = hostname.lower().rstrip(".")
     above = wanted.partition(".")[2]
-    return any(it == wanted or (it.startswith("*.") and it[2:] == above) for it in names)
+    return any(it == wanted or (bool(above) and it == f"*.{above}") for it in names)
