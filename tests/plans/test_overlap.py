@@ -1,0 +1,244 @@
+"""
+Where connections may be carried over: the smallest fleets that have it, and the nearest that do
+not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tasks.plans.chains import Certificate
+from tasks.plans.listeners import Listener
+from tasks.plans.overlap import Overlap, Served, overlaps
+
+H2 = ("h2", "http/1.1")
+
+
+def listener(name: str, hostname: str | None, **more: Any) -> Listener:
+    given: dict[str, Any] = {
+        "cluster": "weu-1",
+        "owner": "Gateway edge/public",
+        "gateway": "edge/public",
+        "port": 443,
+        "addresses": ("10.0.0.4",),
+        "workload": "edge/public",
+        "secrets": (),
+    }
+    return Listener(**{**given, **more}, name=name, hostname=hostname)
+
+
+def certificate(*names: str, serial: str = "1") -> Certificate:
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    text = " ".join(names)
+    return Certificate(
+        serial, f"{text} {serial}", "CN=x", "CN=y", names, day, day, "RSA 2048", "sha256", False
+    )
+
+
+def told(found: Iterable[Overlap]) -> list[tuple[str, list[str], str | None]]:
+    """Effect, members and the way of each group, as "sni>host at listener"."""
+    return [
+        (
+            it.effect,
+            [member.name for member in it.members],
+            f"{it.pair.sni}>{it.pair.host} at {it.pair.first.name}" if it.pair else None,
+        )
+        for it in found
+    ]
+
+
+def served(*pairs: tuple[Listener, Certificate]) -> tuple[list[Listener], Served]:
+    return [it for it, _ in pairs], {it: [held] for it, held in pairs}
+
+
+WILD = certificate("*.example.com")
+A, B = listener("a", "a.example.com"), listener("b", "b.example.com")
+OTHER: dict[str, Any] = {"owner": "Gateway edge/b", "gateway": "edge/b", "workload": "edge/b"}
+FAR: dict[str, Any] = {**OTHER, "addresses": ("10.0.0.5",)}
+MERGED: dict[str, Any] = {"owner": "Gateway edge/b", "gateway": "edge/b", "workload": "eg"}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "wanted"),
+    [
+        pytest.param([(A, WILD), (B, WILD)], [("HTTP/1.1", ["a", "b"], None)], id="falls back"),
+        pytest.param(
+            [(replace(A, alpn=H2), WILD), (replace(B, alpn=H2), WILD)],
+            [("not found", ["a", "b"], "a.example.com>b.example.com at a")],
+            id="alpnProtocols undo it",
+        ),
+        pytest.param(
+            [(replace(A, alpn=H2), WILD), (B, WILD)],
+            [
+                ("not found", ["a", "b"], "a.example.com>b.example.com at a"),
+                ("HTTP/1.1", ["a", "b"], None),
+            ],
+            id="alpnProtocols of one listener",
+        ),
+        pytest.param(
+            [(replace(A, alpn=("http/1.1",)), WILD), (replace(B, alpn=("http/1.1",)), WILD)],
+            [],
+            id="HTTP/1.1 by choice",
+        ),
+        pytest.param(
+            [(A, certificate("a.example.com")), (B, certificate("b.example.com"))],
+            [],
+            id="a certificate each",
+        ),
+        pytest.param(
+            [
+                (replace(A, alpn=H2), certificate("a.example.com", "b.example.com")),
+                (replace(B, alpn=H2), certificate("b.example.com")),
+            ],
+            [("not found", ["a", "b"], "a.example.com>b.example.com at a")],
+            id="different certificates whose names overlap",
+        ),
+        pytest.param(
+            [(A, certificate("a.example.com", "c.org")), (B, certificate("b.example.com"))],
+            [],
+            id="a second name that nobody serves",
+        ),
+        pytest.param(
+            [(replace(A, alpn=H2), WILD), (replace(B, alpn=H2, **FAR), WILD)],
+            [],
+            id="two Gateways with an address each",
+        ),
+        pytest.param(
+            [(replace(A, alpn=H2), WILD), (replace(B, alpn=H2, port=8443), WILD)],
+            [],
+            id="two ports",
+        ),
+        pytest.param(
+            [
+                (replace(A, workload="eg"), WILD),
+                (replace(B, **MERGED), WILD),
+            ],
+            [("HTTP/1.1", ["a", "b"], None)],
+            id="merged Gateways",
+        ),
+        pytest.param([(listener("all", "*.example.com"), WILD)], [], id="one wildcard listener"),
+        pytest.param(
+            [
+                (listener("all", "*.example.com", alpn=H2), WILD),
+                (replace(A, alpn=H2), certificate("a.example.com")),
+            ],
+            [("not found", ["all", "a"], "probe.example.com>a.example.com at all")],
+            id="a wildcard beside a name of its own",
+        ),
+        pytest.param(
+            [
+                (listener("all", None, alpn=H2, hosts=("x.org",)), certificate("x.org", "a.org")),
+                (listener("a", "a.org", alpn=H2), certificate("a.org")),
+            ],
+            [("not found", ["all", "a"], "x.org>a.org at all")],
+            id="a listener without a name",
+        ),
+        pytest.param(
+            [
+                (replace(A, alpn=H2), certificate("*.example.org")),
+                (replace(B, alpn=H2), certificate("*.example.org")),
+            ],
+            [],
+            id="a certificate that is good for neither",
+        ),
+        pytest.param(
+            [(replace(A, alpn=H2), WILD), (replace(B, alpn=H2, protocol="TLS"), WILD)],
+            [],
+            id="TLS around no HTTP",
+        ),
+        pytest.param(
+            [
+                (replace(A, alpn=H2), WILD),
+                (replace(B, protocol="TLS", passthrough=True), certificate("b.example.com")),
+            ],
+            [("not found", ["a", "b"], "a.example.com>b.example.com at a")],
+            id="from HTTPS to TLS that is handed through",
+        ),
+        pytest.param(
+            [
+                (replace(A, protocol="TLS", passthrough=True), WILD),
+                (replace(B, protocol="TLS", passthrough=True), WILD),
+            ],
+            [("elsewhere", ["a", "b"], "a.example.com>b.example.com at a")],
+            id="TLS that is handed through to two backends",
+        ),
+        pytest.param(
+            [
+                (replace(A, falls_back=False, owner="Gateway istio-system/a (Istio)"), WILD),
+                (replace(B, falls_back=False, owner="Gateway istio-system/b (Istio)"), WILD),
+            ],
+            [("not found", ["a", "b"], "a.example.com>b.example.com at a")],
+            id="Istio does not fall back",
+        ),
+        pytest.param(
+            [
+                (replace(A, falls_back=False, name="server"), WILD),
+                (replace(B, falls_back=False, name="server"), WILD),
+            ],
+            [],
+            id="one server entry of Istio with two hosts",
+        ),
+        pytest.param(
+            [
+                (replace(A, addresses=("20.0.0.4",)), WILD),
+                (replace(B, addresses=("20.0.0.4",), cluster="neu-1"), WILD),
+            ],
+            [("elsewhere", ["a", "b"], "a.example.com>b.example.com at a")],
+            id="a public address of two clusters",
+        ),
+        pytest.param(
+            [(A, WILD), (replace(B, cluster="neu-1"), WILD)],
+            [],
+            id="the same private address in two networks",
+        ),
+        pytest.param(
+            [
+                (replace(A, addresses=("20.0.0.4",)), WILD),
+                (replace(A, addresses=("20.0.0.4",), cluster="neu-1"), WILD),
+            ],
+            [],
+            id="two clusters that serve the same names behind one address",
+        ),
+        pytest.param(
+            [(A, WILD), (replace(B, **OTHER), WILD)],
+            [("elsewhere", ["a", "b"], "a.example.com>b.example.com at a")],
+            id="one address of two workloads",
+        ),
+    ],
+)
+def test_groups(
+    pairs: list[tuple[Listener, Certificate]], wanted: list[tuple[str, list[str], str | None]]
+) -> None:
+    assert told(overlaps(*served(*pairs))) == wanted
+
+
+def test_one_secret_or_the_same_bytes_twice_is_one_certificate() -> None:
+    (found,) = overlaps(*served((A, WILD), (B, WILD)))
+    assert (found.certificates, found.names) == (1, ("*.example.com",))
+    (found,) = overlaps(*served((A, WILD), (B, certificate("*.example.com", serial="2"))))
+    assert found.certificates == 2
+
+
+def test_a_listener_that_envoy_gateway_does_not_compare_keeps_http_2() -> None:
+    """Compared with the first alone, which overlaps the second: the third overlaps only that."""
+    third = listener("c", "c.example.com")
+    pairs = [
+        (A, certificate("a.example.com")),
+        (B, certificate("a.example.com", "b.example.com", "c.example.com")),
+        (third, certificate("b.example.com", "c.example.com")),
+    ]
+    assert told(overlaps(*served(*pairs))) == [
+        ("not found", ["a", "b", "c"], "c.example.com>b.example.com at c"),
+        ("HTTP/1.1", ["a", "b"], None),
+    ]
+
+
+def test_a_shared_wildcard_is_one_group() -> None:
+    many = [listener(f"l{it}", f"n{it}.example.com", alpn=H2) for it in range(500)]
+    (found,) = overlaps(many, {it: [WILD] for it in many})
+    assert len(found.members) == 500
