@@ -189,8 +189,9 @@ def test_what_must_be_refused_is_and_the_right_one_is_taken(
 def test_a_drill_that_was_killed_is_emptied_and_begun_anew(fleet: Fleet) -> None:
     before = there(fleet)
     deploy, *rest = arguments(fleet)
+    earlier = {*(fleet.folder / "runs").iterdir()}
     process = fleet.started("inventory/drill.py", f"deploys/{deploy}.py", *rest)
-    until("objects are restored", lambda: "Objects" in journal(fleet), 300)
+    until("objects are restored", lambda: "Objects" in journal(fleet, earlier), 300)
     process.send_signal(signal.SIGKILL)
     process.wait(30)
     assert there(fleet) != before
@@ -201,10 +202,10 @@ def test_a_drill_that_was_killed_is_emptied_and_begun_anew(fleet: Fleet) -> None
     assert there(fleet) == before
 
 
-def journal(fleet: Fleet) -> str:
-    newest = max((fleet.folder / "runs").iterdir(), key=lambda it: it.stat().st_mtime)
-    file = newest / "journal.jsonl"
-    return file.read_text() if newest.name.endswith("-drill") and file.exists() else ""
+def journal(fleet: Fleet, earlier: set[Path]) -> str:
+    """Of the run that was begun since, or "" where there is none yet."""
+    files = [it / "journal.jsonl" for it in {*(fleet.folder / "runs").iterdir()} - earlier]
+    return "".join(it.read_text() for it in files if it.exists())
 
 
 @pytest.mark.nightly
