@@ -64,7 +64,7 @@ class _Change:
 _changes: dict[str, _Change] = {}
 
 
-def begin(data: Cluster, going_back: bool = False) -> bool:
+def begin(data: Cluster, going_back: bool = False, release: bool = True) -> bool:
     """
     Called by an operation before it writes, as often as it likes: the first call takes the Lease,
     writes down the last good state and makes the backup. True where it did that now, so that the
@@ -72,6 +72,8 @@ def begin(data: Cluster, going_back: bool = False) -> bool:
     only planned.
 
     + going_back: the last good state stays the one that is remembered
+    + release: False where neither the release nor our objects change, such as for a certificate:
+      the Lease alone, without a backup, and what it remembers stays
 
     Raises OperationError where another run holds the Lease, or took it from us.
     """
@@ -86,6 +88,9 @@ def begin(data: Cluster, going_back: bool = False) -> bool:
     fleet_run.current().changed.add(host.name)
     _renew(change)
     fleet_run.current().at_first_write.pop(host.name, lambda: None)()
+    if not release:
+        fleet_run.journal("change", cluster=host.name, last_good=None, backup=None, goes_on=False)
+        return True
     before = lease.last_good(change.lease)
     records = fact(HelmRecords, release=data.release, namespace=data.namespace)
     broken_off = lease.left_half_way(change.before, releases.finished_since(records))

@@ -209,7 +209,9 @@ def narrated(what: str, missing: Callable[[], Sequence[str]]) -> Iterator[None]:
         teller.kill()
 
 
-def wait_until(missing: Callable[[], Sequence[str]], timeout: float, settled: float = 0) -> None:
+def wait_until(
+    missing: Callable[[], Sequence[str]], timeout: float, settled: float = 0, every: float = POLL
+) -> None:
     """
     Look again and again until nothing is missing, and say what still is, on a change and every ten
     seconds.
@@ -218,6 +220,7 @@ def wait_until(missing: Callable[[], Sequence[str]], timeout: float, settled: fl
       AddressNotAssigned"]``
     + timeout: seconds
     + settled: seconds for which nothing may be missing before that counts
+    + every: seconds between two looks
 
     Raises OperationError with what was still missing.
     """
@@ -242,4 +245,4 @@ def wait_until(missing: Callable[[], Sequence[str]], timeout: float, settled: fl
             if now - begun >= POLL:
                 host.log(f"waits ({now - begun:.0f} of {timeout:.0f} s): {text}")
             said, said_at = text, now
-        time.sleep(POLL)
+        time.sleep(every)
