@@ -9,6 +9,8 @@ from typing import Any
 GATEWAY_API = "gateway.networking.k8s.io"
 EXPERIMENTAL = "gateway.networking.x-k8s.io"
 ENVOY_GATEWAY = "gateway.envoyproxy.io"
+CERT_MANAGER = "cert-manager.io"
+ACME = "acme.cert-manager.io"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): Kind(
         "validatingadmissionpolicybindings", False, 3
     ),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): Kind(
+        "mutatingwebhookconfigurations", False, 60
+    ),
     ("", "ServiceAccount"): Kind("serviceaccounts", rank=10),
     ("", "Secret"): Kind("secrets", rank=11),
     ("", "ConfigMap"): Kind("configmaps", rank=11),
@@ -41,6 +46,12 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("apps", "DaemonSet"): Kind("daemonsets", rank=20),
     ("coordination.k8s.io", "Lease"): Kind("leases"),
     ("discovery.k8s.io", "EndpointSlice"): Kind("endpointslices"),
+    (CERT_MANAGER, "ClusterIssuer"): Kind("clusterissuers", False, 12),
+    (CERT_MANAGER, "Issuer"): Kind("issuers", rank=12),
+    (CERT_MANAGER, "Certificate"): Kind("certificates", rank=13),
+    (CERT_MANAGER, "CertificateRequest"): Kind("certificaterequests"),
+    (ACME, "Order"): Kind("orders"),
+    (ACME, "Challenge"): Kind("challenges"),
     (GATEWAY_API, "GatewayClass"): Kind("gatewayclasses", False, 31),
     (GATEWAY_API, "Gateway"): Kind("gateways", rank=33),
     (GATEWAY_API, "ReferenceGrant"): Kind("referencegrants", rank=32),
