@@ -108,7 +108,11 @@ def _said(entry: Certificate) -> Iterator[None]:
             f"{title}: the vault cannot be reached: {_first_line(error)}: correct vault, or let "
             "this machine reach it"
         ) from None
-    except (AzureError, ValueError) as error:
+    except ValueError as error:
+        raise DeployError(
+            f"{title}: no Key Vault answers there: {_first_line(error)}: correct vault"
+        ) from None
+    except AzureError as error:
         raise DeployError(f"{title}: {type(error).__name__}: {_first_line(error)}") from None
 
 

@@ -51,8 +51,8 @@ def _bytes(name: str) -> bytes:
             raise DeployError(f"file {name} is larger than any chain: is it the right one?")
         return path.read_bytes()
     except OSError as error:
-        where = "" if path.is_absolute() else " below the folder of the run"
-        raise DeployError(f"file {name} cannot be read{where}: {error.strerror}") from error
+        where = "" if path.is_absolute() else " (below the folder of the run)"
+        raise DeployError(f"file {name}{where} cannot be read: {error.strerror}") from error
 
 
 def self_signed(names: Sequence[str], now: datetime, lifetime: timedelta) -> Pair:
