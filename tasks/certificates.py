@@ -1,54 +1,257 @@
 """
-Certificates of the fleet: from each name and address to the Secret, who renews it, and the bytes
+Certificates of the fleet: from each name and address to the Secret, who keeps it, and the bytes
 that every proxy really serves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from pyinfra import host
+from pyinfra.api.exceptions import DeployError
 
 from tasks import gateways
-from tasks.facts.kube import KubeObjects, ServedVersions
-from tasks.fleet.guard import fact
+from tasks.checks import authorities as authority_checks
+from tasks.checks import certificates as certificate_checks
+from tasks.checks import handshakes as handshake_checks
+from tasks.checks.findings import Finding
+from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
+from tasks.facts.secret_types import SecretType
+from tasks.facts.tls import TlsSecrets
+from tasks.fleet import audits
+from tasks.fleet import run as fleet_run
+from tasks.fleet.guard import FactFailed, Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
-from tasks.plans import listeners
-from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API
-from tasks.plans.listeners import Listener
+from tasks.fleet.recorder import ClusterResult
+from tasks.operations import handshakes
+from tasks.plans import authorities, certificates, chains, listeners
+from tasks.plans.authorities import AuthorityRef
+from tasks.plans.chains import Held
+from tasks.plans.kinds import CERT_MANAGER, ENVOY_GATEWAY, GATEWAY_API, KINDS
+from tasks.plans.listeners import Handshake, Listener
+from tasks.plans.rings import seconds
 
 Object = Mapping[str, Any]
+Every = Callable[[str, str], list[dict[str, Any]]]
+SCHEMA = "envoyfleet.certificates/1"
+#: Seconds after which what differs is looked at once more: a Secret that changes this moment is at
+#: the proxies within two.
+AGAIN = 3.0
+ROLE = "allow list on secrets, or set read_secrets to False"
+
+_rows: dict[str, dict[str, Any]] = {}
 
 
-def listeners_of(data: Cluster) -> list[Listener]:
+@dataclass
+class Seen:
     """
-    The listeners of our controller that take TLS. One request for each kind that the cluster
-    serves, ten at most.
+    What was read of one cluster. + held: Secrets of type TLS, None where they were not read
+    + types: of Secrets that listeners refer to and ``held`` does not have
+    + not_read: what was not looked at, and what to do about it
+    """
+
+    listeners: Sequence[Listener] = ()
+    held: dict[tuple[str, str], Held] | None = None
+    types: dict[tuple[str, str], str] = field(default_factory=dict)
+    handshakes: Sequence[Handshake] = ()
+    authorities: dict[AuthorityRef, authority_checks.Found] = field(default_factory=dict)
+    not_read: dict[str, str] = field(default_factory=dict)
+
+
+def of_the_fleet() -> None:
+    """
+    Deploy code: read every cluster, print one table at the end, exit 3 where something is wrong.
+    """
+    run = fleet_run.audit()
+    run.finish_audit = _print
+    read(name="Certificates", data=fleet_run.cluster())
+
+
+@fleet_operation()
+def read(data: Cluster) -> Steps:
+    """
+    All about one cluster. Reads only: at most twenty requests, one more for each proxy Pod, for
+    each Secret that is missing and for each authority.
+    """
+    yield from ()
+    roots = _roots(data)
+    every = objects()
+    seen = Seen(listeners_of(data, every))
+    if data.read_secrets:
+        _read_secrets(seen)
+    issued = certificates.issued_by(every(CERT_MANAGER, "Certificate"))
+    _read_authorities(seen, data, every)
+    _look(seen, data)
+    if any(_of_sockets(seen)):
+        time.sleep(AGAIN)
+        if seen.held is not None:
+            _read_secrets(seen)
+        _look(seen, data)
+    fleet_run.current().findings += _findings(seen, data, roots)
+    _rows[host.name] = certificates.row(
+        seen.listeners, seen.held, issued, seen.handshakes, seen.authorities
+    )
+
+
+def objects() -> Every:
+    """
+    Reads all objects of a kind by group and kind, in the first version that this cluster serves;
+    none, without a request, where it does not. One request at once.
     """
     served = fact(ServedVersions)
 
-    def every(group: str, plural: str, kind: str) -> list[dict[str, Any]]:
-        versions = served.get(f"{plural}.{group}")
+    def every(group: str, kind: str) -> list[dict[str, Any]]:
+        versions = served.get(f"{KINDS[group, kind].plural}.{group}")
         if not versions:
             return []
         return fact(KubeObjects, api_version=f"{group}/{versions[0]}", kind=kind)
 
+    return every
+
+
+def listeners_of(data: Cluster, every: Every | None = None) -> list[Listener]:
+    """
+    The listeners of our controller that take TLS. One request for each kind that the cluster
+    serves, ten at most. + every: ``objects``, where it is at hand
+    """
+    every = every or objects()
     classes, own = gateways.of_our_controller(
-        data,
-        every(GATEWAY_API, "gatewayclasses", "GatewayClass"),
-        every(GATEWAY_API, "gateways", "Gateway"),
+        data, every(GATEWAY_API, "GatewayClass"), every(GATEWAY_API, "Gateway")
     )
     return listeners.of_gateways(
         host.name,
         own,
-        every(GATEWAY_API, "referencegrants", "ReferenceGrant"),
-        listeners.merged(classes, every(ENVOY_GATEWAY, "envoyproxies", "EnvoyProxy")),
-        every(GATEWAY_API, "listenersets", "ListenerSet"),
-        [
-            *every(GATEWAY_API, "httproutes", "HTTPRoute"),
-            *every(GATEWAY_API, "grpcroutes", "GRPCRoute"),
-            *every(GATEWAY_API, "tlsroutes", "TLSRoute"),
-        ],
-        every(ENVOY_GATEWAY, "clienttrafficpolicies", "ClientTrafficPolicy"),
+        every(GATEWAY_API, "ReferenceGrant"),
+        listeners.merged(classes, every(ENVOY_GATEWAY, "EnvoyProxy")),
+        every(GATEWAY_API, "ListenerSet"),
+        [it for kind in ("HTTPRoute", "GRPCRoute", "TLSRoute") for it in every(GATEWAY_API, kind)],
+        every(ENVOY_GATEWAY, "ClientTrafficPolicy"),
     )
+
+
+def of_proxies(data: Cluster) -> str | None:
+    """The namespace of all proxies, None where each is beside its Gateway."""
+    return data.namespace if data.deploy_type == "ControllerNamespace" else None
+
+
+def _roots(data: Cluster) -> frozenset[str] | None:
+    """What clients trust, None where the inventory does not say. Raises DeployError."""
+    if data.trust is None:
+        return None
+    try:
+        found = chains.roots(Path(data.trust).read_bytes())
+    except OSError as error:
+        raise DeployError(f"trust: {data.trust}: {error.strerror}") from error
+    if not found:
+        raise DeployError(f"trust: {data.trust}: no certificate in it that can be read")
+    return found
+
+
+def _read_secrets(seen: Seen) -> None:
+    """Those of type TLS, in one request; of others that listeners refer to, their type alone."""
+    try:
+        seen.held = {(it.namespace, it.name): it for it in fact(TlsSecrets)}
+        missing = {
+            (ref.namespace, ref.name)
+            for it in seen.listeners
+            for ref in it.secrets
+            if (ref.namespace, ref.name) not in seen.held
+        }
+        for namespace, name in sorted(missing):
+            found = fact(SecretType, resource=name, namespace=namespace)
+            if found is not None:
+                seen.types[namespace, name] = found
+    except FactFailed as error:
+        if ": 403 " not in str(error):
+            raise
+        seen.held = None
+        seen.not_read["no right to read Secrets: only what is served was checked"] = ROLE
+
+
+def _read_authorities(seen: Seen, data: Cluster, every: Every) -> None:
+    """
+    Those in ConfigMaps. A Secret with an authority is seldom of type TLS, and what other Secrets
+    hold is not read: whether it exists is all that is known.
+    """
+    policies = [
+        *every(GATEWAY_API, "BackendTLSPolicy"),
+        *every(ENVOY_GATEWAY, "Backend"),
+        *every(ENVOY_GATEWAY, "ClientTrafficPolicy"),
+    ]
+    refs = authorities.refs(policies, every(GATEWAY_API, "ReferenceGrant"))
+    read: dict[tuple[str, str, str], authority_checks.Found | None] = {}
+    for ref in refs:
+        place = ref.kind, ref.namespace, ref.name
+        if place not in read:
+            read[place] = _authority(ref, seen)
+        found = read[place]
+        if found is not None or not ref.allowed:
+            seen.authorities[ref] = found or ()
+
+
+def _authority(ref: AuthorityRef, seen: Seen) -> authority_checks.Found | None:
+    """What a reference leads to, None where that may not be read."""
+    where = {"resource": ref.name, "namespace": ref.namespace}
+    try:
+        if ref.kind == "Secret":
+            if seen.held is None or fact(SecretType, **where) is not None:
+                what = f"the authority in {ref.title} was not read: Secrets of type TLS alone are"
+                seen.not_read[what] = "keep it in a ConfigMap, for it is no secret"
+                return None
+            return "does not exist"
+        thing = fact(KubeObject, api_version="v1", kind="ConfigMap", **where)
+    except FactFailed as error:
+        if ": 403 " not in str(error):
+            raise
+        seen.not_read[f"no right to read {ref.title}"] = "allow get on configmaps"
+        return None
+    if thing is None:
+        return "does not exist"
+    return authorities.bundle(thing.get("data") or {})
+
+
+def _look(seen: Seen, data: Cluster) -> None:
+    """
+    Ask the proxies. A load balancer that the inventory says cannot be reached from here is not
+    asked; Pods are reached through the API server.
+    """
+    found: list[Handshake] = []
+    try:
+        found += handshakes.at_pods(seen.listeners, of_proxies(data))
+    except handshakes.Denied as denied:
+        fix = "allow it (deploys/doctor.py has the list)"
+        seen.not_read[f"{denied}: Pods were not asked one by one"] = fix
+    if data.probe.enabled:
+        found += handshakes.at_addresses(seen.listeners)
+    seen.handshakes = found
+
+
+def _findings(seen: Seen, data: Cluster, roots: frozenset[str] | None) -> Iterable[Finding]:
+    now = fleet_run.now()
+    warning, error = (
+        timedelta(seconds=seconds(it)) for it in (data.expiring.warning, data.expiring.error)
+    )
+    times = (now, warning, error)
+    if seen.held is None:
+        yield from handshake_checks.served(seen.handshakes, *times, roots)
+    else:
+        yield from certificate_checks.findings(
+            host.name, seen.listeners, seen.held, *times, roots, seen.types
+        )
+    yield from _of_sockets(seen)
+    yield from authority_checks.findings(host.name, seen.authorities, *times)
+    for what, fix in seen.not_read.items():
+        yield handshake_checks.not_read(host.name, what, fix)
+
+
+def _of_sockets(seen: Seen) -> Iterable[Finding]:
+    return handshake_checks.findings(seen.handshakes, seen.held, fleet_run.now())
+
+
+def _print(results: list[ClusterResult]) -> None:
+    audits.show_lines(results, _rows, SCHEMA, certificates.COLUMNS, certificates.lines)

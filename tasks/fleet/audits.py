@@ -30,6 +30,17 @@ def show(
       "silenced": [...]}
     + line: the cells of one row of the table
     """
+    show_lines(results, rows, schema, columns, lambda name, row: [line(name, row)])
+
+
+def show_lines(
+    results: Sequence[ClusterResult],
+    rows: dict[str, dict[str, Any]],
+    schema: str,
+    columns: Sequence[str],
+    lines: Callable[[str, Row], Sequence[Sequence[str]]],
+) -> None:
+    """``show`` for a table with several rows a cluster."""
     run = fleet_run.current()
     for it in results:
         rows.setdefault(it.name, {"ring": it.ring, "unreachable": it.why or "no answer"})
@@ -44,6 +55,7 @@ def show(
         }
         print(json.dumps(document, indent=2))
         return
-    print_table(columns, [line(it.name, rows[it.name]) for it in results], output=output)
+    table = [line for it in results for line in lines(it.name, rows[it.name])]
+    print_table(columns, table, output=output)
     if judgement.open or judgement.silent:
         print_findings(judgement.open, output, silent=judgement.silent)

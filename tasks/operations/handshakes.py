@@ -7,7 +7,7 @@ import ssl
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from tasks.connectors.api import Api, ApiError
@@ -19,6 +19,8 @@ from tasks.plans import chains, proxies
 from tasks.plans.handshakes import Ask, Pod, to_addresses, to_pods
 from tasks.plans.listeners import Handshake, Listener
 
+#: As ``public_bytes`` of a certificate of the module ssl wants it.
+DER = 2
 #: Pods that are asked at the same time, and addresses.
 AT_A_TIME = 8
 TIMEOUT = 5.0
@@ -127,17 +129,10 @@ def _handshake(place: str, ask: Ask, raw: socket.socket, timeout: float) -> Hand
         stream.close()
     if not sent:
         return Handshake(place, ask.listener, ask.sni, why=why or "no certificate was sent")
-    chain = tuple(chains.fingerprint(it) for it in sent)
-    read = [_read(it) for it in sent]
-    return Handshake(
-        place,
-        ask.listener,
-        ask.sni,
-        chain,
-        read[0].serial if read[0] else "",
-        alpn,
-        certificates=tuple(it for it in read if it),
-    )
+    chain, served = tuple(chains.fingerprint(it) for it in sent), chains.of_der(sent)
+    read = bool(served.leaf and served.leaf.fingerprint == chain[0])
+    serial = served.certificates[0].serial if read else ""
+    return Handshake(place, ask.listener, ask.sni, chain, serial, alpn, served=served)
 
 
 def _chain(stream: ssl.SSLSocket) -> list[bytes]:
@@ -148,20 +143,6 @@ def _chain(stream: ssl.SSLSocket) -> list[bytes]:
     inside: Any = stream._sslobj  # type: ignore[attr-defined]
     found = inside.get_unverified_chain() if inside else None
     return [it if isinstance(it, bytes) else bytes(it.public_bytes(DER)) for it in found or ()]
-
-
-#: As ``ssl.Certificate.public_bytes`` wants it.
-DER = 2
-
-
-@lru_cache(maxsize=4096)
-def _read(der: bytes) -> chains.Certificate | None:
-    from cryptography import x509
-
-    try:
-        return chains.certificate(x509.load_der_x509_certificate(der))
-    except ValueError:
-        return None
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.plans.listeners import Listener
+from tasks.plans.listeners import Handshake, Listener
 from tasks.plans.probes import concrete, covered
 from tasks.plans.proxies import container_port, container_ports, owner
 
@@ -66,6 +66,14 @@ def to_addresses(listeners: Iterable[Listener]) -> dict[str, list[Ask]]:
     for it, said in names_to_ask(listeners).items():
         for address in it.addresses:
             found.setdefault(address, []).extend(Ask(it, sni, it.port) for sni in said)
+    return found
+
+
+def by_name(handshakes: Iterable[Handshake]) -> dict[tuple[Listener, str], list[Handshake]]:
+    """What was served for each name of each listener."""
+    found: dict[tuple[Listener, str], list[Handshake]] = {}
+    for it in handshakes:
+        found.setdefault((it.listener, it.sni), []).append(it)
     return found
 
 

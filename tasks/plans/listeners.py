@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.plans.chains import Certificate
+from tasks.plans.chains import Chain
 from tasks.plans.kinds import GATEWAY_API
 from tasks.plans.probes import covered
 
 Object = Mapping[str, Any]
+NOTHING = Chain(())
 #: Protocols of listeners that take TLS, and the routes that attach to each.
 ROUTES = {"HTTPS": ("HTTPRoute", "GRPCRoute"), "TLS": ("TLSRoute",)}
 
@@ -85,7 +86,7 @@ class Handshake:
       was no handshake
     + serial: of the served certificate, lower-case hexadecimal; + alpn: such as "h2"
     + why: why there was no handshake, None where there was one
-    + certificates: what the chain says, in its order; one that is no X.509 is left out
+    + served: what the chain holds, and what is wrong with it
     """
 
     place: str
@@ -95,7 +96,7 @@ class Handshake:
     serial: str = ""
     alpn: str | None = None
     why: str | None = None
-    certificates: tuple[Certificate, ...] = ()
+    served: Chain = NOTHING
 
 
 def of_gateways(
@@ -307,12 +308,19 @@ def _common(hostname: str, of_listener: str | None) -> str | None:
     return of_listener if of_listener and covered(of_listener, hostname) else None
 
 
-def granted(namespace: str, kind: str, ref: Object, grants: Iterable[Object]) -> bool:
+def granted(
+    namespace: str,
+    kind: str,
+    ref: Object,
+    grants: Iterable[Object],
+    group: str = GATEWAY_API,
+) -> bool:
     """
-    Whether a listener's owner may refer to a Secret: in its own namespace always, in another with a
-    ReferenceGrant there (Gateway API spec, ReferenceGrant).
+    Whether something may refer to a Secret or ConfigMap: in its own namespace always, in another
+    with a ReferenceGrant there (Gateway API spec, ReferenceGrant).
 
-    + namespace, kind: of the owner; + ref: such as {"namespace": "certs", "name": "shop-tls"}
+    + namespace, kind, group: of what refers; + ref: such as {"namespace": "certs", "name":
+      "shop-tls"}
     """
     there = ref.get("namespace") or namespace
     if there == namespace:
@@ -320,13 +328,12 @@ def granted(namespace: str, kind: str, ref: Object, grants: Iterable[Object]) ->
     return any(
         grant["metadata"]["namespace"] == there
         and any(
-            (it.get("group"), it["kind"], it["namespace"])
-            == ("gateway.networking.k8s.io", kind, namespace)
+            (it.get("group"), it["kind"], it["namespace"]) == (group, kind, namespace)
             for it in grant["spec"].get("from") or ()
         )
         and any(
             not it.get("group")
-            and it["kind"] == "Secret"
+            and it["kind"] == ref.get("kind", "Secret")
             and it.get("name") in (None, "", ref["name"])
             for it in grant["spec"].get("to") or ()
         )

@@ -73,9 +73,12 @@ def test_the_whole_chain_is_seen_in_the_order_in_which_it_was_sent(tmp_path: Pat
     with server(made) as port:
         [found] = handshakes.at_addresses([listener(port)])
     assert found.chain == prints("shop.example.com", "b.example.com", "a.example.com")
-    assert [it.names[0] for it in found.certificates][1:] == ["b.example.com", "a.example.com"]
+    assert [it.names[0] for it in found.served.certificates][1:] == [
+        "b.example.com",
+        "a.example.com",
+    ]
     assert (found.place, found.sni) == (f"address 127.0.0.1:{port}", "shop.example.com")
-    assert (found.serial, found.alpn) == (found.certificates[0].serial, "http/1.1")
+    assert (found.serial, found.alpn) == (found.served.certificates[0].serial, "http/1.1")
 
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
