@@ -20,7 +20,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.plans import pem, private_keys
-from tasks.plans.pem import Flaw
+from tasks.plans.pem import Flaw, printable
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -30,6 +30,7 @@ Severity = Literal["error", "warning", "info"]
 #: More certificates than this are a bundle of authorities.
 LONGEST = 12
 _KEPT = 8192
+_LINE = 100
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,9 @@ class Certificate:
 
     @property
     def title(self) -> str:
-        """Its subject, or its first name where the subject is empty."""
-        return self.subject or (self.names[0] if self.names else f"serial {self.serial}")
+        """Its subject, or its first name where the subject is empty; no longer than a line."""
+        title = self.subject or (self.names[0] if self.names else f"serial {self.serial}")
+        return title if len(title) <= _LINE else f"{title[:_LINE]}..."
 
     @property
     def self_issued(self) -> bool:
@@ -359,10 +361,12 @@ def certificate(found: x509.Certificate) -> Certificate:
     return Certificate(
         f"{found.serial_number:x}",
         found.fingerprint(SHA256()).hex(),
-        found.subject.rfc4514_string(),
-        found.issuer.rfc4514_string(),
+        printable(found.subject.rfc4514_string()),
+        printable(found.issuer.rfc4514_string()),
         tuple(
-            str(it.value).lower() for it in names if isinstance(it, x509.DNSName | x509.IPAddress)
+            printable(str(it.value).lower())
+            for it in names
+            if isinstance(it, x509.DNSName | x509.IPAddress)
         ),
         found.not_valid_before_utc,
         found.not_valid_after_utc,
@@ -423,7 +427,10 @@ def _of_chain(members: Sequence[_Member], first: int) -> list[Problem]:
         leaf = _server(once) or leaf
     problems += _of_order(once, leaf)
     problems += _of_leaf(leaf)
-    problems += [it for member in once for it in _weak(member, member is leaf)]
+    for it in once:
+        problems += _weak(it, it is leaf)
+        if it.said.self_issued and not _verified(it.parsed, it.parsed):
+            problems.append(_damaged(it))
     return problems
 
 
@@ -433,6 +440,11 @@ def _bundle(members: Sequence[_Member]) -> Problem:
         f"the chain has {len(members)} certificates, as a bundle of authorities has",
         "give the served certificate and the authorities between it and the root, no more",
     )
+
+
+def _damaged(member: _Member) -> Problem:
+    what = f"the certificate {member.said.title} is damaged: its signature is not its own"
+    return Problem("GW612", what, _UNREADABLE.fix)
 
 
 def _twice(member: _Member) -> Problem:
@@ -505,14 +517,16 @@ def _stranger(member: _Member) -> Problem:
 
 @lru_cache(maxsize=_KEPT)
 def _verified(issuer: x509.Certificate, child: x509.Certificate) -> bool:
+    """Old hashes are taken by names alone: the library does not verify them any more."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+    hashed = child.signature_hash_algorithm
+    if hashed is not None and hashed.name in _BROKEN:
+        return True
     try:
         child.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return False
-    except UnsupportedAlgorithm:
-        return True
     return True
 
 
@@ -535,12 +549,12 @@ def _of_leaf(leaf: _Member) -> Iterator[Problem]:
             "give the one that the authority issued for the host names, then the authority behind "
             "it",
         )
-    if not _for_servers(leaf.parsed):
+    for why in _not_servable(leaf.parsed):
         yield Problem(
             "GW613",
-            f"the certificate {said.title} is not for servers (extended key usage), so clients "
-            "refuse it",
-            "have one issued for server authentication",
+            f"the certificate {said.title} {why}",
+            "have one issued for TLS servers (key usage digitalSignature, extended key usage "
+            "serverAuth, no OCSP must-staple)",
         )
     doubled = sorted({it for it in said.names if said.names.count(it) > 1})
     if doubled:
@@ -552,41 +566,53 @@ def _of_leaf(leaf: _Member) -> Iterator[Problem]:
         )
 
 
-def _for_servers(parsed: x509.Certificate) -> bool:
+def _not_servable(parsed: x509.Certificate) -> Iterator[str]:
     from cryptography import x509
 
-    try:
-        usage = parsed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return True
-    wanted = {
+    said: dict[type, Any] = {type(it.value): it.value for it in parsed.extensions}
+    purposes = said.get(x509.ExtendedKeyUsage)
+    usage = said.get(x509.KeyUsage)
+    features = said.get(x509.TLSFeature, ())
+    servers = {
         x509.oid.ExtendedKeyUsageOID.SERVER_AUTH,
         x509.oid.ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
     }
-    return bool(wanted & set(usage))
+    if purposes is not None and not servers & set(purposes):
+        yield "is not for servers (extended key usage), so clients refuse it"
+    if usage is not None and not usage.digital_signature:
+        yield "may not sign (key usage), so Envoy or browsers refuse it"
+    if x509.TLSFeatureType.status_request in features:
+        yield "demands OCSP stapling (must-staple), which Envoy refuses without a response at hand"
 
 
-_CURVES = ("EC secp256r1", "EC secp384r1", "EC secp521r1")
+_BROKEN = ("md5", "sha1")
+_STRONG = ("EC secp256r1", "EC secp384r1", "EC secp521r1", "Ed25519")
 
 
 def _weak(member: _Member, served: bool) -> Iterator[Problem]:
     """The signature of a root is nobody's concern: its key is trusted, not its signature."""
     said = member.said
     kind, _, size = said.key.partition(" ")
-    short = kind == "RSA" and int(size) < 2048
-    if short or kind == "DSA" or (served and kind == "EC" and said.key not in _CURVES):
-        yield Problem(
-            "GW608",
-            f"the certificate {said.title} has a key {said.key}, which "
-            + ("Envoy refuses" if served else "clients refuse"),
-            "have one issued for a key RSA 2048 or longer, EC P-256 or P-384",
-        )
-    if said.signature in ("md5", "sha1") and (served or not said.self_issued):
+    good = int(size) >= 2048 if kind == "RSA" else said.key in _STRONG
+    if not good and (served or kind in ("RSA", "DSA")):
+        yield _weak_key(said, "Envoy refuses" if served else "clients refuse", "error")
+    if served and said.key == "Ed25519":
+        yield _weak_key(said, "browsers do not know", "warning")
+    if said.signature in _BROKEN and (served or not said.self_issued):
         yield Problem(
             "GW608",
             f"the certificate {said.title} is signed with {said.signature}, which clients refuse",
             "have it issued once more, with SHA-256",
         )
+
+
+def _weak_key(said: Certificate, why: str, severity: Severity) -> Problem:
+    return Problem(
+        "GW608",
+        f"the certificate {said.title} has a key {said.key}, which {why}",
+        "have one issued for a key RSA 2048 or longer, EC P-256 or P-384",
+        severity,
+    )
 
 
 def roots(text: bytes) -> frozenset[str]:

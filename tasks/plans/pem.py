@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 BEGIN, END, DASHES = b"-----BEGIN", b"-----END", b"-----"
 #: Object identifiers inside a PFX and a P7B, as DER writes them.
 _PKCS7_DATA, _PKCS7_SIGNED = (bytes.fromhex(f"06092a864886f70d01070{it}") for it in (1, 2))
+_LABEL = 40
 _HEADER = re.compile(rb"[A-Za-z0-9-]+\s*:")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/=\s]+")
 
@@ -99,7 +100,13 @@ def _block(lines: list[bytes], begin: int, end: int) -> Block | Flaw:
         der = base64.b64decode(b"".join(body.split()), validate=True)
     except (binascii.Error, ValueError):
         return Flaw(f"has a block whose base64 is damaged {where}", _AGAIN)
-    return Block(label.decode("ascii", "replace"), der, b"ENCRYPTED" in headers)
+    name = printable(label[:_LABEL].decode("ascii", "replace"))
+    return Block(name, der, b"ENCRYPTED" in headers)
+
+
+def printable(text: str) -> str:
+    """One line that a terminal prints as it is: what a certificate says is anybody's text."""
+    return "".join(it if it.isprintable() else f"\\x{ord(it):02x}" for it in text)
 
 
 def _not_at_the_start(line: bytes, where: str) -> Flaw:

@@ -128,15 +128,19 @@ def _form(der: bytes) -> str | None:
 
 def _consistent(key: object) -> bool:
     """
-    Whether an RSA key's parts belong together. What is left out, whether its primes are primes,
-    takes a hundred times as long.
+    Whether an RSA key's parts belong together, as Envoy checks. What is left out, whether its
+    primes are primes, takes a hundred times as long.
     """
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     if not isinstance(key, rsa.RSAPrivateKey):
         return True
     it = key.private_numbers()
-    e = it.public_numbers.e
-    return it.p * it.q == it.public_numbers.n and all(
-        (it.d * e) % (prime - 1) == 1 for prime in (it.p, it.q) if prime > 1
+    n, e = it.public_numbers.n, it.public_numbers.e
+    if it.p * it.q != n or min(it.p, it.q) < 3:
+        return False
+    return (
+        (it.d * e) % (it.p - 1) == 1 == (it.d * e) % (it.q - 1)
+        and (it.dmp1, it.dmq1) == (it.d % (it.p - 1), it.d % (it.q - 1))
+        and (it.iqmp * it.q) % it.p == 1
     )
