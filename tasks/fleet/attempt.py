@@ -123,4 +123,5 @@ def _settled(it: Attempt) -> Steps:
     for number in range(1, len(messages)):
         block = failed[min(number, len(failed) - 1)]
         messages[number] = _SAID[block] + messages[number]
+    messages[:] = dict.fromkeys(messages)  # what several operations say is said once
     yield Fail("; ".join(messages))

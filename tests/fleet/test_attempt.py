@@ -157,3 +157,17 @@ def test_a_rescue_is_not_planned() -> None:
         "Ring 0 | Afterwards | Lease",
         "Ring 0 | Afterwards | Note",
     }
+
+
+def test_what_two_attempts_say_is_said_once() -> None:
+    deploy = """
+from tasks.fleet.attempt import attempt, settle
+from tests.fleet.in_memory import step
+
+for name in ("First", "Second"):
+    with attempt(name) as a:
+        step(name="Controller", number=1)
+settle(a)
+"""
+    run = executed(Fleet({"c0": 0}, {"c0": {"1"}}), deploy)
+    assert run.report.results()[0].why == "POST /step/1: 500 step 1 failed"
