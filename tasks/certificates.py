@@ -6,7 +6,8 @@ that every proxy really serves.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,10 +19,12 @@ from pyinfra.api.exceptions import DeployError
 from tasks import gateways
 from tasks.checks import authorities as authority_checks
 from tasks.checks import certificates as certificate_checks
+from tasks.checks import control_plane as control_plane_checks
 from tasks.checks import handshakes as handshake_checks
+from tasks.checks import overlap as overlap_checks
 from tasks.checks.findings import Finding
 from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
-from tasks.facts.secret_types import SecretType
+from tasks.facts.secrets import PublicParts, SecretType
 from tasks.facts.tls import TlsSecrets
 from tasks.fleet import audits
 from tasks.fleet import run as fleet_run
@@ -29,9 +32,9 @@ from tasks.fleet.guard import FactFailed, Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
 from tasks.operations import handshakes
-from tasks.plans import authorities, certificates, chains, listeners
+from tasks.plans import authorities, certificates, chains, listeners, overlap
 from tasks.plans.authorities import AuthorityRef
-from tasks.plans.chains import Held
+from tasks.plans.chains import Certificate, Held
 from tasks.plans.kinds import CERT_MANAGER, ENVOY_GATEWAY, GATEWAY_API, KINDS
 from tasks.plans.listeners import Handshake, Listener
 from tasks.plans.rings import seconds
@@ -44,23 +47,27 @@ SCHEMA = "envoyfleet.certificates/1"
 AGAIN = 3.0
 ROLE = "allow list on secrets, or set read_secrets to False"
 
-_rows: dict[str, dict[str, Any]] = {}
-
 
 @dataclass
 class Seen:
     """
     What was read of one cluster. + held: Secrets of type TLS, None where they were not read
     + types: of Secrets that listeners refer to and ``held`` does not have
+    + own: the controller's own Secrets, without their keys
     + not_read: what was not looked at, and what to do about it
     """
 
     listeners: Sequence[Listener] = ()
     held: dict[tuple[str, str], Held] | None = None
     types: dict[tuple[str, str], str] = field(default_factory=dict)
+    own: list[dict[str, Any]] = field(default_factory=list)
     handshakes: Sequence[Handshake] = ()
     authorities: dict[AuthorityRef, authority_checks.Found] = field(default_factory=dict)
     not_read: dict[str, str] = field(default_factory=dict)
+
+
+_rows: dict[str, dict[str, Any]] = {}
+_seen: dict[str, Seen] = {}
 
 
 def of_the_fleet() -> None:
@@ -84,6 +91,7 @@ def read(data: Cluster) -> Steps:
     seen = Seen(listeners_of(data, every))
     if data.read_secrets:
         _read_secrets(seen)
+        _read_own(seen, data)
     issued = certificates.issued_by(every(CERT_MANAGER, "Certificate"))
     _read_authorities(seen, data, every)
     _look(seen, data)
@@ -93,6 +101,7 @@ def read(data: Cluster) -> Steps:
             _read_secrets(seen)
         _look(seen, data)
     fleet_run.current().findings += _findings(seen, data, roots)
+    _seen[host.name] = seen
     _rows[host.name] = certificates.row(
         seen.listeners, seen.held, issued, seen.handshakes, seen.authorities
     )
@@ -173,10 +182,16 @@ def _read_secrets(seen: Seen) -> None:
         seen.not_read["no right to read Secrets: only what is served was checked"] = ROLE
 
 
+def _read_own(seen: Seen, data: Cluster) -> None:
+    """Of the controller, where Secrets may be read."""
+    if seen.held is not None:
+        seen.own = fact(PublicParts, namespace=data.namespace)
+
+
 def _read_authorities(seen: Seen, data: Cluster, every: Every) -> None:
     """
-    Those in ConfigMaps. A Secret with an authority is seldom of type TLS, and what other Secrets
-    hold is not read: whether it exists is all that is known.
+    What clients and backends are verified with, one request each at most. A Secret with an
+    authority is seldom of type TLS, and what others hold is not read.
     """
     policies = [
         *every(GATEWAY_API, "BackendTLSPolicy"),
@@ -199,11 +214,7 @@ def _authority(ref: AuthorityRef, seen: Seen) -> authority_checks.Found | None:
     where = {"resource": ref.name, "namespace": ref.namespace}
     try:
         if ref.kind == "Secret":
-            if seen.held is None or fact(SecretType, **where) is not None:
-                what = f"the authority in {ref.title} was not read: Secrets of type TLS alone are"
-                seen.not_read[what] = "keep it in a ConfigMap, for it is no secret"
-                return None
-            return "does not exist"
+            return _in_secret(ref, seen)
         thing = fact(KubeObject, api_version="v1", kind="ConfigMap", **where)
     except FactFailed as error:
         if ": 403 " not in str(error):
@@ -213,6 +224,29 @@ def _authority(ref: AuthorityRef, seen: Seen) -> authority_checks.Found | None:
     if thing is None:
         return "does not exist"
     return authorities.bundle(thing.get("data") or {})
+
+
+def _in_secret(ref: AuthorityRef, seen: Seen) -> authority_checks.Found | None:
+    """``_authority`` for a Secret. What one holds is read where its type is TLS."""
+    if seen.held is None:
+        return None
+    where = {"resource": ref.name, "namespace": ref.namespace}
+    found = fact(PublicParts, **where)
+    if found:
+        data = found[0]["data"].items()
+        return authorities.bundle({key: _decoded(it) for key, it in data})
+    if fact(SecretType, **where) is None:
+        return "does not exist"
+    what = f"the authority in {ref.title} was not read: Secrets of type TLS alone are"
+    seen.not_read[what] = "keep it in a ConfigMap, for it is no secret"
+    return None
+
+
+def _decoded(text: str) -> str:
+    try:
+        return b64decode(text).decode(errors="replace")
+    except ValueError:
+        return ""
 
 
 def _look(seen: Seen, data: Cluster) -> None:
@@ -243,6 +277,7 @@ def _findings(seen: Seen, data: Cluster, roots: frozenset[str] | None) -> Iterab
         yield from certificate_checks.findings(
             host.name, seen.listeners, seen.held, *times, roots, seen.types
         )
+        yield from control_plane_checks.findings(host.name, seen.own, *times)
     yield from _of_sockets(seen)
     yield from authority_checks.findings(host.name, seen.authorities, *times)
     for what, fix in seen.not_read.items():
@@ -254,4 +289,27 @@ def _of_sockets(seen: Seen) -> Iterable[Finding]:
 
 
 def _print(results: list[ClusterResult]) -> None:
+    fleet_run.current().findings += _of_overlaps()
     audits.show_lines(results, _rows, SCHEMA, certificates.COLUMNS, certificates.lines)
+
+
+def _of_overlaps() -> Iterator[Finding]:
+    """Of all clusters together, for some of them may share an address."""
+    every = [it for seen in _seen.values() for it in seen.listeners]
+    served = {it: found for seen in _seen.values() for it, found in _leaves(seen).items()}
+    yield from overlap_checks.findings(overlap.overlaps(every, served))
+
+
+def _leaves(seen: Seen) -> dict[Listener, list[Certificate]]:
+    """What each listener serves, by its Secrets, else by what was seen of it."""
+    found: dict[Listener, list[Certificate]] = {}
+    for it in seen.handshakes:
+        leaf = it.served.leaf
+        if leaf and leaf not in found.setdefault(it.listener, []):
+            found[it.listener].append(leaf)
+    for listener in seen.listeners:
+        held = [(seen.held or {}).get((it.namespace, it.name)) for it in listener.secrets]
+        leaves = [leaf for it in held if it and (leaf := it.chain.leaf)]
+        if leaves:
+            found[listener] = leaves
+    return found

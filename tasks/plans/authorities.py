@@ -67,7 +67,7 @@ def _written(policy: Object) -> Sequence[Object]:
 
 
 def bundle(data: Mapping[str, str]) -> tuple[Certificate, ...] | str:
-    """The authorities in the data of a ConfigMap, or why there are none."""
+    """The authorities in the data of a ConfigMap or, decoded, a Secret; or why there are none."""
     texts = [data.get(KEY), data.get("tls.crt"), *data.values()]
     text = next((it for it in texts if it), None)
     if text is None:
