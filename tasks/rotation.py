@@ -411,11 +411,8 @@ def _apply(api: Api, it: _Rotation, now: Pair, **more: Any) -> None:
 
 
 def _ask_cert_manager(data: Cluster, it: _Rotation, found: _Decided) -> None:
-    try:
-        from tasks.operations import cert_manager
-    except ImportError:
-        found.refused[it.title] = "cert-manager cannot be asked yet: renew it with cmctl renew"
-        return
+    from tasks.operations import cert_manager
+
     try:
         cert_manager.renewed(data, it.entry.namespace, str(it.certificate), data.timeout)
     except DeployError as error:

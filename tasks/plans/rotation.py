@@ -202,18 +202,20 @@ def decide(
     if leaf is None or _broken(offered):
         return Decision(refused=_said(problems))
     newer = old is None or leaf.not_before > old.not_before
-    if not due and not newer:
+    same = old is not None and leaf.fingerprint == old.fingerprint
+    rechained = same and current is not None and _prints(offered) != _prints(current)
+    if not due and not newer and not rechained:
         return Decision()
-    same = current is not None and _prints(offered) == _prints(current)
-    if due and same and not _broken(current):
+    if due and same and not rechained and not _broken(current):
         return Decision(waits=f"{due}, and its source has the same certificate, {leaf.text}")
     if problems:
         return Decision(refused=_said(problems))
-    older = old is not None and not same and _older(leaf, old) and old.not_after > now
-    if due and old is not None and older:
+    if due and old is not None and not same and _older(leaf, old) and old.not_after > now:
         return Decision(
             refused=f"{due}, and its source has an older one: {leaf.text}, in place is {old.text}"
         )
+    if rechained and not _broken(current):
+        return Decision("its source has another chain for it")
     return Decision(due or f"its source has a newer one, {leaf.text}")
 
 

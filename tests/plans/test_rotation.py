@@ -113,6 +113,14 @@ NEW = chain(serial="b", begun=0, ends=90)
             id="nobody has renewed it yet",
         ),
         pytest.param(
+            GOOD,
+            Chain((*GOOD.certificates, certificate("ca"))),
+            (),
+            False,
+            Decision("its source has another chain for it"),
+            id="the same certificate with what signed it",
+        ),
+        pytest.param(
             chain(KEY_DIFFERS),
             chain(),
             (),

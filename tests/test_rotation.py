@@ -1,0 +1,274 @@
+"""
+Rotation through the real command line, on clusters that a stand-in API server answers for: what is
+refused is one line and no write, and where nothing is due nothing is asked but a handful.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import NoEncryption, pkcs12
+
+from tests.api_server import Answer, ApiServer, Asked
+from tests.authorities import NOW, Pair, chain, issued
+from tests.command_line import CommandLine
+from tests.fleet.test_run import Case, prepared
+from tests.stand_in import crd, gateway, gateway_class, record, with_envoy_gateway
+
+HOST = "shop.example.com"
+SECRET = "/api/v1/namespaces/edge/secrets/tls"
+OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+GROUP = "gateway.networking.k8s.io"
+#: Days from the certificates' beginning of time until today.
+SINCE = (datetime.now(UTC) - NOW).days
+
+
+@cache
+def authority(number: int = 1) -> Pair:
+    return issued(f"Authority {number}", authority=True, begin=-900, end=SINCE + 900)
+
+
+@cache
+def shop(begin: int, end: int, *names: str) -> Pair:
+    """+ begin, end: days from today"""
+    title = (names or (HOST,))[0]
+    about = {"begin": SINCE + begin, "end": SINCE + end}
+    return issued(title, names or (HOST,), authority(), **about)  # type: ignore[arg-type]
+
+
+def in_place() -> Pair:
+    """Due."""
+    return shop(-80, 10)
+
+
+def new() -> Pair:
+    return shop(-1, 89)
+
+
+def good() -> bytes:
+    return chain(new(), authority())
+
+
+def held(pair: Pair, **more: Any) -> dict[str, Any]:
+    """A Secret."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"namespace": "edge", "name": "tls", "resourceVersion": "7"},
+        "type": "kubernetes.io/tls",
+        "data": {
+            "tls.crt": b64encode(chain(pair, authority())).decode(),
+            "tls.key": b64encode(pair.key_pem()).decode(),
+        },
+        **more,
+    }
+
+
+def pfx() -> bytes:
+    return pkcs12.serialize_key_and_certificates(
+        b"x", new().key, new().certificate, None, NoEncryption()
+    )
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """
+    + certificate, key: what its files hold, None leaves a file out; + said: parts of its line
+    + secret: what is in place
+    """
+
+    said: tuple[str, ...]
+    certificate: Callable[[], bytes | None] = good
+    key: Callable[[], bytes | None] = lambda: new().key_pem()
+    secret: Callable[[], dict[str, Any] | None] = lambda: held(in_place())
+
+
+#: By cluster.
+REFUSED = {
+    "encrypted-key": Refusal(
+        ("the key is encrypted", "openssl pkey"), key=lambda: new().key_pem(password=b"sesame")
+    ),
+    "pfx": Refusal(("PFX",), certificate=pfx),
+    "der": Refusal(("DER",), certificate=lambda: new().der),
+    "empty": Refusal(("is empty",), certificate=lambda: b""),
+    "empty-key": Refusal(("is empty",), key=lambda: b""),
+    "crlf-and-bom": Refusal(
+        ("byte order mark",), certificate=lambda: b"\xef\xbb\xbf" + good().replace(b"\n", b"\r\n")
+    ),
+    "wrong-order": Refusal(("order",), certificate=lambda: chain(authority(), new())),
+    "two-keys": Refusal(
+        ("the key holds 2 keys",), key=lambda: new().key_pem() + in_place().key_pem()
+    ),
+    "other-key": Refusal(("key",), key=lambda: in_place().key_pem()),
+    "swapped": Refusal(
+        ("key", "certificate"), certificate=lambda: new().key_pem(), key=lambda: good()
+    ),
+    "authority": Refusal(
+        ("authority",), certificate=lambda: authority().pem, key=lambda: authority().key_pem()
+    ),
+    "other-name": Refusal(
+        (HOST,),
+        certificate=lambda: chain(shop(-1, 89, "www.example.com"), authority()),
+        key=lambda: shop(-1, 89, "www.example.com").key_pem(),
+    ),
+    "past": Refusal(
+        ("expired on",),
+        certificate=lambda: chain(shop(-70, -2), authority()),
+        key=lambda: shop(-70, -2).key_pem(),
+    ),
+    "not-yet": Refusal(
+        ("not valid before",),
+        certificate=lambda: chain(shop(3, 90), authority()),
+        key=lambda: shop(3, 90).key_pem(),
+    ),
+    "older": Refusal(
+        ("it ends", "and its source has an older one"),
+        certificate=lambda: chain(shop(-90, 5), authority()),
+        key=lambda: shop(-90, 5).key_pem(),
+    ),
+    "missing-file": Refusal(
+        ("file missing-file.pem (below the folder of the run) cannot be read: No such file",),
+        certificate=lambda: None,
+    ),
+    "opaque": Refusal(
+        ("is of type Opaque, and the type of a Secret cannot be changed: delete it and run again",),
+        secret=lambda: held(in_place(), type="Opaque"),
+    ),
+    "external": Refusal(
+        (
+            "it ends",
+            "ExternalSecret edge/shop writes it, over what would be written here: renew it there",
+        ),
+        secret=lambda: held(
+            in_place(),
+            metadata={
+                "namespace": "edge",
+                "name": "tls",
+                "ownerReferences": [{"kind": "ExternalSecret", "name": "shop"}],
+            },
+        ),
+    ),
+    "no-vault": Refusal(("certificate shop of https://nowhere.vault.localhost:9:",)),
+}
+CALM = {
+    "idle": Refusal(
+        (),
+        certificate=lambda: chain(shop(-10, 80), authority()),
+        key=lambda: shop(-10, 80).key_pem(),
+        secret=lambda: held(shop(-10, 80)),
+    ),
+    "waits": Refusal(
+        (),
+        certificate=lambda: chain(in_place(), authority()),
+        key=lambda: in_place().key_pem(),
+    ),
+}
+FLEET = {**REFUSED, **CALM}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """+ clusters: as report.json has them, by name"""
+
+    code: int
+    text: str
+    clusters: dict[str, Any]
+    asked: list[Asked]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, command_line: CommandLine) -> Iterator[Ran]:
+    """All of FLEET in one ring."""
+    folder = tmp_path_factory.mktemp("rotation") / "clone"
+    folder.mkdir()
+    entries = [(f"@kube/{name}", data(name)) for name in FLEET]
+    with ApiServer().running() as server:
+        prepared(folder, Case("", [], inventory=f"clusters = {entries!r}"), server)
+        for name, about in FLEET.items():
+            answered(server, name, about.secret())
+            for end, content in (("pem", about.certificate()), ("key", about.key())):
+                if content is not None:
+                    (folder / f"{name}.{end}").write_bytes(content)
+        kubeconfig = server.write_kubeconfig(folder / "kubeconfig", *FLEET)
+        arguments = ["inventory/prod.py", "deploys/rotate_certificates.py", "-y", "--diff"]
+        outcome = command_line.run(folder, arguments, KUBECONFIG=str(kubeconfig))
+        assert "Traceback" not in outcome.text, outcome.text
+        [report] = folder.glob("runs/*/report.json")
+        clusters = json.loads(report.read_text())["clusters"]
+        found = {it["name"]: it for it in clusters}
+        yield Ran(outcome.code, outcome.text, found, server.asked)
+
+
+def data(name: str) -> dict[str, Any]:
+    source: dict[str, Any] = {"source": "files", "certificate": f"{name}.pem", "key": f"{name}.key"}
+    if name == "no-vault":
+        vault = "https://nowhere.vault.localhost:9"
+        source = {"source": "key-vault", "vault": vault, "object": "shop"}
+    return {
+        "ring": 0,
+        "envoy_gateway_version": "1.9.1",
+        "max_failed": "100%",
+        "certificates": [{"namespace": "edge", "secret": "tls", **source}],
+    }
+
+
+def answered(server: ApiServer, name: str, secret: dict[str, Any] | None) -> None:
+    shown = gateway()
+    shown["spec"]["listeners"][0]["hostname"] = HOST
+    with_envoy_gateway(
+        server,
+        name,
+        crds=[crd(GROUP, it, OPEN, "v1") for it in ("GatewayClass", "Gateway")],
+        release=record("1.9.1", {}, {}, {}),
+        objects=[gateway_class(), shown],
+    )
+    if secret is not None:
+        server.answer("GET", SECRET, Answer(body=secret), cluster=name)
+
+
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_what_must_not_be_in_a_cluster_is_one_line(ran: Ran, name: str) -> None:
+    why = ran.clusters[name]["why"]
+    assert ran.clusters[name]["status"] == "failed"
+    assert why.startswith("Secret edge/tls: ")
+    assert "\n" not in why
+    for part in REFUSED[name].said:
+        assert part in why
+
+
+def test_nothing_is_written(ran: Ran) -> None:
+    assert {it.method for it in ran.asked} == {"GET"}
+    assert ran.code == 1
+
+
+def test_where_nothing_is_due_a_handful_is_asked(ran: Ran) -> None:
+    assert ran.clusters["idle"]["status"] == "unchanged"
+    assert [it.path for it in ran.asked if it.cluster == "idle"] == [
+        "/version",
+        "/api/v1/namespaces/kube-system",
+        "/apis",
+        f"/apis/{GROUP}/v1/gatewayclasses",
+        f"/apis/{GROUP}/v1/gateways",
+        SECRET,
+    ]
+
+
+def test_due_and_nobody_has_renewed_it(ran: Ran) -> None:
+    """The cluster has not failed: the next ring is not held for it."""
+    assert ran.clusters["waits"]["status"] == "unchanged"
+    [line] = [it for it in ran.text.splitlines() if "warning GW603 waits: Secret edge/tls: " in it]
+    assert "and its source has the same certificate" in line
+
+
+def test_no_key_is_anywhere(ran: Ran) -> None:
+    for pair in (new(), in_place(), authority()):
+        key = pair.key_pem().splitlines()[1].decode()
+        assert key not in ran.text
+        assert key not in json.dumps(ran.clusters)
