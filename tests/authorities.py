@@ -65,13 +65,14 @@ def issued(
     identified: bool = True,
 ) -> Pair:
     """
-    A certificate for CN=title, signed by itself where ``by`` is None.
+    A certificate for CN=title, or without a subject, signed by itself where ``by`` is None.
 
     + begin, end: days from NOW; + identified: with key identifiers, as nearly all have
     """
     own = key or ec.generate_private_key(ec.SECP256R1())
     signer = by.key if by else own
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, title)])
+    said = [x509.NameAttribute(x509.NameOID.COMMON_NAME, title)] if title else []
+    subject = x509.Name(said)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -60,7 +60,7 @@ def usable(
     """
     problems = [it for it in chain.problems if it.severity != "info"]
     problems += dates(chain, now, _NEVER, _NEVER)
-    if chain.leaf is not None:
+    if chain.leaf is not None and _known(chain):
         problems += _uncovered([chain], [it for it in names if not covers(chain.leaf.names, it)])
     lacking = trusted(chain, roots)
     return [*problems, lacking] if lacking else problems
@@ -123,8 +123,13 @@ def _of_listener(
     good = [(ref, chain) for ref, chain in chains if not _refused(chain, now)]
     if not istio:
         yield from _same_twice(good)
-    if len(chains) == len(listener.secrets) and all(chain.leaf for _, chain in chains):
+    if len(chains) == len(listener.secrets) and all(_known(chain) for _, chain in chains):
         yield from _of_names(listener, [chain for _, chain in good or chains])
+
+
+def _known(chain: Chain) -> bool:
+    """Whether it is clear which names it is for: an authority's in front says nothing of them."""
+    return chain.leaf is not None and not chain.leaf.is_authority
 
 
 def _place(ref: SecretRef) -> Place:
@@ -192,9 +197,9 @@ def _uncovered(
     chains: Sequence[Chain], hosts: Sequence[str], severity: Severity = "error"
 ) -> Iterator[Problem]:
     """+ hosts: that no certificate of these is good for"""
-    if not hosts:
-        return
     leaves = [it.leaf for it in chains if it.leaf]
+    if not hosts or not leaves:
+        return
     names = [name for it in leaves for name in it.names]
     has = f"good for {_some(names)}" if names else "without a SAN (clients ignore the CN)"
     yield Problem(

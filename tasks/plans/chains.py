@@ -71,6 +71,11 @@ class Certificate:
         return title if len(title) <= _LINE else f"{title[:_LINE]}..."
 
     @property
+    def is_authority(self) -> bool:
+        """Whether it is no server's: ``openssl req -x509`` makes one that is both."""
+        return self.is_ca and not (self.self_issued and self.names)
+
+    @property
     def self_issued(self) -> bool:
         """Whether it is its own authority, as a root is."""
         return self.subject == self.issuer and self.issuer_key_id in ("", self.key_id)
@@ -178,10 +183,12 @@ def _read(certificate: bytes, key: bytes | None) -> Chain:
             problems.append(found)
         else:
             members.append(found)
-    key_problems, first = _of_key(members, key)
-    problems += key_problems
-    if members:
-        problems += _of_chain(members, first)
+    if problems or not members:
+        # what is left of a damaged text is in no order, and the key is of nobody
+        problems += _of_key([], key)[0]
+    else:
+        key_problems, first = _of_key(members, key)
+        problems += [*key_problems, *_of_chain(members, first)]
     return Chain(tuple(it.said for it in members), tuple(problems))
 
 
@@ -189,9 +196,8 @@ def of_der(certificates: Sequence[bytes]) -> Chain:
     """A chain as a peer sent it, the served certificate first. Never raises."""
     members = [_member(it) for it in certificates]
     found = [it for it in members if it is not None]
-    problems = _of_chain(found, 0) if found else []
-    if len(found) < len(members) or not members:
-        problems = [_malformed("certificate", _UNREADABLE), *problems]
+    whole = bool(members) and len(found) == len(members)
+    problems = _of_chain(found, 0) if whole else [_malformed("certificate", _UNREADABLE)]
     return Chain(tuple(it.said for it in found), tuple(problems))
 
 
@@ -542,7 +548,7 @@ def _issues(issuer: _Member, child: _Member) -> bool:
 
 def _of_leaf(leaf: _Member) -> Iterator[Problem]:
     said = leaf.said
-    if said.is_ca and not (said.self_issued and said.names):
+    if said.is_authority:
         yield Problem(
             "GW613",
             f"the certificate {said.title} is an authority's",
@@ -637,11 +643,12 @@ def trusted(chain: Chain, roots: Collection[str] | None) -> Problem | None:
     """
     if roots is None or chain.leaf is None:
         return None
-    for it in chain.certificates:
+    path = _path(chain.certificates)
+    for it in path:
         issuer = f"{it.issuer} {it.issuer_key_id}" if it.issuer_key_id else it.issuer
         if issuer in roots or f"{it.subject} {it.key_id}" in roots:
             return None
-    leaf, last = chain.leaf, _last(chain)
+    leaf, last = path[0], path[-1]
     if leaf.self_issued:
         return Problem(
             "GW605",
@@ -663,13 +670,18 @@ def trusted(chain: Chain, roots: Collection[str] | None) -> Problem | None:
     )
 
 
-def _last(chain: Chain) -> Certificate:
-    """The one above all others, seen from the served one."""
-    last, rest = chain.certificates[0], list(chain.certificates[1:])
-    while above := next((it for it in rest if it.subject == last.issuer), None):
-        rest.remove(above)
-        last = above
-    return last
+def _path(certificates: Sequence[Certificate]) -> list[Certificate]:
+    """The served one and those above it, by names and key identifiers; the others left out."""
+    path, rest = [certificates[0]], list(certificates[1:])
+    for below in path:
+        above = [
+            it
+            for it in rest
+            if it.subject == below.issuer and below.issuer_key_id in ("", it.key_id)
+        ]
+        path += above
+        rest = [it for it in rest if it not in above]
+    return path
 
 
 def covers(names: Sequence[str], hostname: str) -> bool:
