@@ -59,7 +59,7 @@ def rotate() -> None:
     with attempt("Control plane") as it:
         fit(name="Preflight", data=data)
         gateways.watched(name="Watch traffic", data=data)
-        begun(name="Lease and backup", data=data)
+        begun(name="Lease", data=data)
         reached(name="Both authorities", data=data, number=1)
         reached(name="New certificates", data=data, number=2)
         reached(name="New authority alone", data=data, number=3)
@@ -94,11 +94,11 @@ _TITLES = {
 
 @fleet_operation()
 def begun(data: Cluster) -> Steps:
-    """Where something is due: the Lease and the backup, then what is needed, in memory alone."""
+    """Where something is due: the Lease, then what is to be written, in memory alone."""
     yield from ()
     if not state.is_executing or _read(data)[1].act == "nothing":
         return
-    change.begin(data)
+    change.begin(data, release=False)
     found, decided = _read(data)
     if decided.act == "nothing":
         return
