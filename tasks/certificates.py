@@ -10,6 +10,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pyinfra.api.exceptions import DeployError
 
 from tasks import gateways
 from tasks.checks import authorities as authority_checks
+from tasks.checks import cert_manager as cert_manager_checks
 from tasks.checks import certificates as certificate_checks
 from tasks.checks import control_plane as control_plane_checks
 from tasks.checks import handshakes as handshake_checks
@@ -31,12 +33,14 @@ from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import FactFailed, Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
-from tasks.operations import handshakes
-from tasks.plans import authorities, certificates, chains, listeners, overlap
+from tasks.operations import coalescing, cures, handshakes
+from tasks.plans import authorities, certificates, chains, istio, listeners, overlap
 from tasks.plans.authorities import AuthorityRef
+from tasks.plans.cert_manager import Attempts
 from tasks.plans.chains import Certificate, Held
-from tasks.plans.kinds import CERT_MANAGER, ENVOY_GATEWAY, GATEWAY_API, KINDS
+from tasks.plans.kinds import ACME, CERT_MANAGER, ENVOY_GATEWAY, GATEWAY_API, ISTIO, KINDS
 from tasks.plans.listeners import Handshake, Listener
+from tasks.plans.overlap import Answers, Pair
 from tasks.plans.rings import seconds
 
 Object = Mapping[str, Any]
@@ -54,6 +58,7 @@ class Seen:
     What was read of one cluster. + held: Secrets of type TLS, None where they were not read
     + types: of Secrets that listeners refer to and ``held`` does not have
     + own: the controller's own Secrets, without their keys
+    + answers: what a client met where certificates overlap; + cures: manifests against that
     + not_read: what was not looked at, and what to do about it
     """
 
@@ -63,6 +68,8 @@ class Seen:
     own: list[dict[str, Any]] = field(default_factory=list)
     handshakes: Sequence[Handshake] = ()
     authorities: dict[AuthorityRef, authority_checks.Found] = field(default_factory=dict)
+    answers: Mapping[Pair, Answers] = field(default_factory=dict)
+    cures: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     not_read: dict[str, str] = field(default_factory=dict)
 
 
@@ -88,7 +95,7 @@ def read(data: Cluster) -> Steps:
     yield from ()
     roots = _roots(data)
     every = objects()
-    seen = Seen(listeners_of(data, every))
+    seen = Seen([*listeners_of(data, every), *_of_istio(every)])
     if data.read_secrets:
         _read_secrets(seen)
         _read_own(seen, data)
@@ -100,7 +107,9 @@ def read(data: Cluster) -> Steps:
         if seen.held is not None:
             _read_secrets(seen)
         _look(seen, data)
-    fleet_run.current().findings += _findings(seen, data, roots)
+    _try_overlaps(seen, data, every)
+    findings = [*_findings(seen, data, roots), *_of_cert_manager(seen, every)]
+    fleet_run.current().findings += findings
     _seen[host.name] = seen
     _rows[host.name] = certificates.row(
         seen.listeners, seen.held, issued, seen.handshakes, seen.authorities
@@ -109,11 +118,12 @@ def read(data: Cluster) -> Steps:
 
 def objects() -> Every:
     """
-    Reads all objects of a kind by group and kind, in the first version that this cluster serves;
-    none, without a request, where it does not. One request at once.
+    Reads all objects of a kind by group and kind, once, in the first version that this cluster
+    serves; none, without a request, where it does not. One request at once.
     """
     served = fact(ServedVersions)
 
+    @cache
     def every(group: str, kind: str) -> list[dict[str, Any]]:
         versions = served.get(f"{KINDS[group, kind].plural}.{group}")
         if not versions:
@@ -138,9 +148,29 @@ def listeners_of(data: Cluster, every: Every | None = None) -> list[Listener]:
         every(GATEWAY_API, "ReferenceGrant"),
         listeners.merged(classes, every(ENVOY_GATEWAY, "EnvoyProxy")),
         every(GATEWAY_API, "ListenerSet"),
-        [it for kind in ("HTTPRoute", "GRPCRoute", "TLSRoute") for it in every(GATEWAY_API, kind)],
+        _routes(every),
         every(ENVOY_GATEWAY, "ClientTrafficPolicy"),
     )
+
+
+def _routes(every: Every) -> list[dict[str, Any]]:
+    return [
+        it for kind in ("HTTPRoute", "GRPCRoute", "TLSRoute") for it in every(GATEWAY_API, kind)
+    ]
+
+
+def _of_istio(every: Every) -> list[Listener]:
+    """Of Istio's own Gateways; a request for each selector and for each namespace of its Pods."""
+    found = every(ISTIO, "Gateway")
+    selectors = {
+        ",".join(f"{key}={it}" for key, it in sorted((one["spec"].get("selector") or {}).items()))
+        for one in found
+    }
+    listed = partial(fact, KubeObjects, api_version="v1")
+    pods = [it for one in sorted(selectors) for it in listed(kind="Pod", labels=one or None)]
+    places = sorted({it["metadata"]["namespace"] for it in pods})
+    services = [it for one in places for it in listed(kind="Service", namespace=one)]
+    return istio.of_istio(host.name, found, pods, services)
 
 
 def of_proxies(data: Cluster) -> str | None:
@@ -288,6 +318,33 @@ def _of_sockets(seen: Seen) -> Iterable[Finding]:
     return handshake_checks.findings(seen.handshakes, seen.held, fleet_run.now())
 
 
+def _of_cert_manager(seen: Seen, every: Every) -> list[Finding]:
+    """What is being tried for a certificate is read where one does not come."""
+
+    def found(attempts: Attempts) -> list[Finding]:
+        now = fleet_run.now()
+        return [*cert_manager_checks.findings(host.name, those, attempts, seen.held, now)]
+
+    those = every(CERT_MANAGER, "Certificate")
+    first = found(Attempts())
+    if not first:
+        return []
+    requests = every(CERT_MANAGER, "CertificateRequest")
+    return found(Attempts(requests, every(ACME, "Order"), every(ACME, "Challenge")))
+
+
+def _try_overlaps(seen: Seen, data: Cluster, every: Every) -> None:
+    """Ask as a client would that reuses connections, and write down what would end it."""
+    served = _leaves(seen)
+    found = overlap.overlaps(seen.listeners, served)
+    if not found:
+        return
+    if data.probe.enabled:
+        seen.answers = coalescing.ask_all(found)
+    gateways_, routes = every(GATEWAY_API, "Gateway"), _routes(every)
+    seen.cures = cures.write(found, served, {host.name: gateways_}, {host.name: routes})
+
+
 def _print(results: list[ClusterResult]) -> None:
     fleet_run.current().findings += _of_overlaps()
     audits.show_lines(results, _rows, SCHEMA, certificates.COLUMNS, certificates.lines)
@@ -297,7 +354,9 @@ def _of_overlaps() -> Iterator[Finding]:
     """Of all clusters together, for some of them may share an address."""
     every = [it for seen in _seen.values() for it in seen.listeners]
     served = {it: found for seen in _seen.values() for it, found in _leaves(seen).items()}
-    yield from overlap_checks.findings(overlap.overlaps(every, served))
+    answers = {pair: it for seen in _seen.values() for pair, it in seen.answers.items()}
+    written = {place: it for seen in _seen.values() for place, it in seen.cures.items()}
+    yield from overlap_checks.findings(overlap.overlaps(every, served), answers, written)
 
 
 def _leaves(seen: Seen) -> dict[Listener, list[Certificate]]:

@@ -11,6 +11,7 @@ EXPERIMENTAL = "gateway.networking.x-k8s.io"
 ENVOY_GATEWAY = "gateway.envoyproxy.io"
 CERT_MANAGER = "cert-manager.io"
 ACME = "acme.cert-manager.io"
+ISTIO = "networking.istio.io"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     (CERT_MANAGER, "CertificateRequest"): Kind("certificaterequests"),
     (ACME, "Order"): Kind("orders"),
     (ACME, "Challenge"): Kind("challenges"),
+    (ISTIO, "Gateway"): Kind("gateways", rank=33),
     (GATEWAY_API, "GatewayClass"): Kind("gatewayclasses", False, 31),
     (GATEWAY_API, "Gateway"): Kind("gateways", rank=33),
     (GATEWAY_API, "ReferenceGrant"): Kind("referencegrants", rank=32),
