@@ -173,7 +173,8 @@ _READ: dict[bytes, Chain] = {}
 
 def _read(certificate: bytes, key: bytes | None) -> Chain:
     text = pem.read(certificate)
-    if key is not None and _swapped(text, pem.read(key)):
+    of_key = None if key is None else pem.read(key)
+    if of_key is not None and _swapped(text, of_key):
         return Chain((), (_SWAPPED,))
     problems = [_malformed("certificate", it) for it in text.flaws]
     members: list[_Member] = []
@@ -185,9 +186,9 @@ def _read(certificate: bytes, key: bytes | None) -> Chain:
             members.append(found)
     if problems or not members:
         # what is left of a damaged text is in no order, and the key is of nobody
-        problems += _of_key([], key)[0]
+        problems += _of_key([], of_key)[0]
     else:
-        key_problems, first = _of_key(members, key)
+        key_problems, first = _of_key(members, of_key)
         problems += [*key_problems, *_of_chain(members, first)]
     return Chain(tuple(it.said for it in members), tuple(problems))
 
@@ -357,7 +358,7 @@ def _member(der: bytes) -> _Member | None:
 def certificate(found: x509.Certificate) -> Certificate:
     """What is said of a parsed certificate. Raises ValueError where a part of it is no X.509."""
     from cryptography import x509
-    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding
 
     extensions = {type(it.value): it.value for it in found.extensions}
     names = extensions.get(x509.SubjectAlternativeName, ())
@@ -366,7 +367,7 @@ def certificate(found: x509.Certificate) -> Certificate:
     hashed = found.signature_hash_algorithm
     return Certificate(
         f"{found.serial_number:x}",
-        found.fingerprint(SHA256()).hex(),
+        fingerprint(found.public_bytes(Encoding.DER)),
         printable(found.subject.rfc4514_string()),
         printable(found.issuer.rfc4514_string()),
         tuple(
@@ -402,7 +403,7 @@ def _key(public: object) -> str:
     return type(public).__name__.removeprefix("_").removesuffix("PublicKey")
 
 
-def _of_key(members: Sequence[_Member], key: bytes | None) -> tuple[list[Problem], int]:
+def _of_key(members: Sequence[_Member], key: pem.Text | None) -> tuple[list[Problem], int]:
     """What is wrong with the key, and which certificate is its own: 0 where none of them is."""
     if key is None:
         return [], 0

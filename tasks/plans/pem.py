@@ -106,6 +106,8 @@ def _block(lines: list[bytes], begin: int, end: int) -> Block | Flaw:
 
 def printable(text: str) -> str:
     """One line that a terminal prints as it is: what a certificate says is anybody's text."""
+    if text.isprintable():
+        return text
     return "".join(it if it.isprintable() else f"\\x{ord(it):02x}" for it in text)
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.plans import pem
-from tasks.plans.pem import Block, Flaw
+from tasks.plans.pem import Block, Flaw, Text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -32,9 +31,8 @@ class Found:
     remarks: tuple[Flaw, ...] = ()
 
 
-def read(data: bytes) -> Found:
+def read(text: Text) -> Found:
     """Never raises."""
-    text = pem.read(data)
     if not text.blocks:
         return Found(flaws=text.flaws)
     keys = [it for it in text.blocks if it.label in LABELS]
