@@ -57,7 +57,7 @@ def ask(pair: Pair, address: str, timeout: float = TIMEOUT) -> Answers:
                 second = client.get(pair.host)
         with _opened(address, port, pair.host, timeout) as stream:
             alone = _client(stream, port, timeout).get(pair.host)
-    except (OSError, Broken) as error:
+    except (OSError, ValueError, Broken) as error:  # ValueError: a name or a status that is none
         return Answers(alpn, covered, first, second, why=reason(error))
     return Answers(alpn, covered, first, second, alone)
 

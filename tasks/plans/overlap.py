@@ -329,7 +329,7 @@ def _across(sockets: Sequence[_Socket]) -> Pair | None:
 def _names(certificates: Iterable[Certificate]) -> tuple[str, ...]:
     """DNS names: an address is no listener's hostname."""
     every = dict.fromkeys(name for it in certificates for name in it.names)
-    return tuple(it for it in every if ":" not in it and not it[-1:].isdigit())
+    return tuple(it for it in every if it and ":" not in it and not it[-1].isdigit())
 
 
 def _above(name: str) -> str:
