@@ -98,6 +98,7 @@ nightly: setup ## the long campaigns: random fleets, labs and upgrades killed at
 	@$(MAKE) need-root
 	@ENVOYFLEET_EXAMPLES=400 ENVOYFLEET_SCHEDULES=100000 $(PYTEST) -q tests/fleet/test_rings.py tests/plans/test_rings.py
 	@ENVOYFLEET_DAMAGES=1000 $(PYTEST) -q tests/fleet/test_damaged_archives.py
+	@ENVOYFLEET_MALFORMED=10000 $(PYTEST) -q tests/plans/test_chains.py
 	@$(call with_lab,$(TEST_LAB),2,$(ROOT) $(PYTEST) -m nightly --timeout=7200)
 	@$(ROOT) $(PYTHON) -m tests.lab.campaign --alone 170 --back 20 --full 30 --restores 50
 
