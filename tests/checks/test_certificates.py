@@ -5,6 +5,7 @@ that is not, and says it so that somebody can act.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -14,6 +15,7 @@ from tasks.checks.certificates import dates, findings, usable
 from tasks.checks.findings import Finding
 from tasks.plans import chains
 from tests.authorities import NOW, Pair, chain, issued
+from tests.malformed import TRIES, malformed, orders, secrets
 from tests.situations import (
     CLUSTER,
     ERROR,
@@ -21,6 +23,7 @@ from tests.situations import (
     MIDDLE,
     ROOT,
     ROOTS,
+    TLS,
     WARNING,
     Situation,
     faulty,
@@ -166,6 +169,18 @@ def test_what_may_be_put_in_place(
 
 def test_nothing_that_is_unreadable_may_be_put_in_place() -> None:
     assert [it.code for it in usable(chains.read(b"", b""), [HOST], NOW)] == ["GW612", "GW612"]
+
+
+def test_malformed_secrets_are_findings_and_never_raise() -> None:
+    for number in range(TRIES):
+        it = random.Random(number)
+        damage, text = malformed(number)
+        made = [
+            secret(certificate=text.certificate, key=text.key),
+            {**good(), **secrets(it, it.choice(orders()).good), "type": TLS},
+        ]
+        for each in made:
+            assert found(faulty([], gateway(), each)), (number, damage)
 
 
 def test_the_last_second() -> None:
