@@ -142,6 +142,7 @@ def renewed(data: Cluster) -> Steps:
     if state.is_executing:
         for it in found.rotations:
             it.before = _look(data, it.users)
+            _leave_out_dead(it)
     unwritten: list[str] = []
     yield Batch([(it.title, partial(_write, it)) for it in found.rotations], unwritten)
     if state.is_executing:
@@ -167,7 +168,10 @@ def proven(data: Cluster) -> Steps:
         late = error
     good = [it for it in work if it.proven]
     if good:
-        yield Batch([(it.title, partial(_forget, it)) for it in good], [])
+        left: list[str] = []
+        yield Batch([(it.title, partial(_forget, it)) for it in good], left)
+        for line in left:
+            host.log(f"{line}: its former certificate stays in it until the next run")
     served = [(it.users, it.wanted, it.old) for it in good]
     fleet_run.current().bakes[host.name] = lambda: _unserved_addresses(data, served)
     if late is not None:
@@ -452,18 +456,45 @@ def _look(data: Cluster, listeners: Iterable[Listener]) -> list[Handshake]:
     return found
 
 
+def _leave_out_dead(it: _Rotation) -> None:
+    """A listener that served nothing before proves nothing, unless all of them are to begin now."""
+    alive = [
+        one for one in it.users if any(shake.chain for shake in it.before if shake.listener == one)
+    ]
+    dead = [one.text for one in it.users if one not in alive]
+    if alive and dead:
+        fleet_run.note(
+            host, f"{it.title}: not proven", f"nothing was served before: {', '.join(dead)}"
+        )
+        it.users = alive
+
+
 def _unproven(data: Cluster, work: Sequence[_Rotation]) -> list[str]:
     """What is missing, a line each; what is not missing any more is noted."""
     left = [it for it in work if not it.proven]
+    _with_addresses(data, left)
     after = _look(data, [one for it in left for one in it.users])
     lines = []
     for it in left:
         missing = rotation.unserved(after, it.users, it.wanted, it.old)
+        if data.probe.enabled:
+            missing += [f"{one.text}: no address yet" for one in it.users if not one.addresses]
         if missing:
             lines += [f"{it.title}: {line}" for line in missing]
         else:
             _note(it, [one for one in after if one.listener in it.users])
     return lines
+
+
+def _with_addresses(data: Cluster, work: Sequence[_Rotation]) -> None:
+    """A Gateway gets its address when its first listener is programmed."""
+    if not data.probe.enabled or all(one.addresses for it in work for one in it.users):
+        return
+    listeners = certificates.listeners_of(data)
+    for it in work:
+        mine = {(one.owner, one.name) for one in it.users}
+        users = rotation.users(listeners, it.entry.namespace, it.entry.secret)
+        it.users = [one for one in users if (one.owner, one.name) in mine] or it.users
 
 
 def _note(it: _Rotation, after: Sequence[Handshake]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import NoEncryption, pkcs12
 
 from tests.api_server import Answer, ApiServer, Asked
 from tests.authorities import NOW, Pair, chain, issued
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, Outcome
 from tests.fleet.test_run import Case, prepared
 from tests.stand_in import crd, gateway, gateway_class, record, with_envoy_gateway
 
@@ -183,9 +184,24 @@ class Ran:
     asked: list[Asked]
 
 
+@dataclass(frozen=True)
+class Clone:
+    """A clone of the repository whose inventory is FLEET, all in one ring."""
+
+    folder: Path
+    server: ApiServer
+    command_line: CommandLine
+
+    def run(self, *arguments: str) -> Outcome:
+        command = ["inventory/prod.py", "deploys/rotate_certificates.py", *arguments]
+        kubeconfig = str(self.folder / "kubeconfig")
+        outcome = self.command_line.run(self.folder, command, KUBECONFIG=kubeconfig)
+        assert "Traceback" not in outcome.text, outcome.text
+        return outcome
+
+
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, command_line: CommandLine) -> Iterator[Ran]:
-    """All of FLEET in one ring."""
+def clone(tmp_path_factory: pytest.TempPathFactory, command_line: CommandLine) -> Iterator[Clone]:
     folder = tmp_path_factory.mktemp("rotation") / "clone"
     folder.mkdir()
     entries = [(f"@kube/{name}", data(name)) for name in FLEET]
@@ -196,14 +212,18 @@ def ran(tmp_path_factory: pytest.TempPathFactory, command_line: CommandLine) -> 
             for end, content in (("pem", about.certificate()), ("key", about.key())):
                 if content is not None:
                     (folder / f"{name}.{end}").write_bytes(content)
-        kubeconfig = server.write_kubeconfig(folder / "kubeconfig", *FLEET)
-        arguments = ["inventory/prod.py", "deploys/rotate_certificates.py", "-y", "--diff"]
-        outcome = command_line.run(folder, arguments, KUBECONFIG=str(kubeconfig))
-        assert "Traceback" not in outcome.text, outcome.text
-        [report] = folder.glob("runs/*/report.json")
-        clusters = json.loads(report.read_text())["clusters"]
-        found = {it["name"]: it for it in clusters}
-        yield Ran(outcome.code, outcome.text, found, server.asked)
+        server.write_kubeconfig(folder / "kubeconfig", *FLEET)
+        yield Clone(folder, server, command_line)
+
+
+@pytest.fixture(scope="module")
+def ran(clone: Clone) -> Ran:
+    begun = len(clone.server.asked)
+    outcome = clone.run("-y", "--diff")
+    [report] = clone.folder.glob("runs/*/report.json")
+    clusters = json.loads(report.read_text())["clusters"]
+    found = {it["name"]: it for it in clusters}
+    return Ran(outcome.code, outcome.text, found, clone.server.asked[begun:])
 
 
 def data(name: str) -> dict[str, Any]:
@@ -272,3 +292,22 @@ def test_no_key_is_anywhere(ran: Ran) -> None:
         key = pair.key_pem().splitlines()[1].decode()
         assert key not in ran.text
         assert key not in json.dumps(ran.clusters)
+
+
+def test_a_plan_says_the_same_and_fails_too(clone: Clone) -> None:
+    begun = len(clone.server.asked)
+    outcome = clone.run("--dry", "--limit", "pfx")
+    assert outcome.code == 1
+    assert any("Error: Secret edge/tls: the certificate" in it for it in outcome.lines)
+    assert {it.method for it in clone.server.asked[begun:]} == {"GET"}
+
+
+def test_a_pattern_that_fits_nothing(clone: Clone) -> None:
+    outcome = clone.run("--dry", "--limit", "idle", "--data", 'only=["Secret edge/tsl"]')
+    assert (outcome.code, outcome.lines) == (
+        2,
+        [
+            'only: "Secret edge/tsl" fits no certificate of the inventory: write such as '
+            '"Secret edge/shop-tls"'
+        ],
+    )
