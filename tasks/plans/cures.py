@@ -12,6 +12,8 @@ from tasks.plans.overlap import Overlap, Served
 from tasks.plans.probes import covered
 
 Object = Mapping[str, Any]
+#: kubectl's own copy of the object.
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 #: What a listener says beside its name, hostname and certificates.
 REST = ("port", "protocol", "allowedRoutes")
 
@@ -128,8 +130,12 @@ def _narrower(asked: str | None, of_listener: str | None) -> str | None:
 
 def _written(thing: Object, spec: Object) -> Object:
     """As somebody would write it: without what the API server added."""
-    kept = ("name", "namespace", "labels", "annotations")
-    meta = {key: it for key, it in thing["metadata"].items() if key in kept}
+    meta = {key: thing["metadata"][key] for key in ("name", "namespace")}
+    for key in ("labels", "annotations"):
+        said = {
+            name: it for name, it in (thing["metadata"].get(key) or {}).items() if name != APPLIED
+        }
+        meta |= {key: said} if said else {}
     return {
         "apiVersion": thing["apiVersion"],
         "kind": thing["kind"],

@@ -105,7 +105,7 @@ class _Socket:
     def __init__(self, every: Sequence[Listener], served: Served) -> None:
         first = {it.hostname: it for it in reversed(every)}
         self.members = [it for it in every if first[it.hostname] is it]  # others are in conflict
-        self.served = [served.get(it, ()) for it in self.members]
+        self.served = [served.get(it, ()) if _allowed(it) else () for it in self.members]
         self.names = [_names(it) for it in self.served]
         self.at = {it.hostname: number for number, it in enumerate(self.members)}
         self._below: dict[str, list[int]] = {}
@@ -330,6 +330,11 @@ def _names(certificates: Iterable[Certificate]) -> tuple[str, ...]:
     """DNS names: an address is no listener's hostname."""
     every = dict.fromkeys(name for it in certificates for name in it.names)
     return tuple(it for it in every if it and ":" not in it and not it[-1].isdigit())
+
+
+def _allowed(listener: Listener) -> bool:
+    """A listener none of whose Secrets may be used is not served at all."""
+    return not listener.secrets or any(it.allowed for it in listener.secrets)
 
 
 def _above(name: str) -> str:

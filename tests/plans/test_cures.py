@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.plans.chains import Certificate
-from tasks.plans.cures import merge, route_configurations
+from tasks.plans.cures import APPLIED, merge, route_configurations
 from tasks.plans.listeners import Listener, of_gateways
 from tasks.plans.overlap import overlaps
 from tests.plans.test_overlap import WILD, A, B, certificate, served
@@ -26,7 +26,13 @@ def gateway(*listeners: dict[str, Any]) -> dict[str, Any]:
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "Gateway",
-        "metadata": {**META, "uid": "1", "resourceVersion": "2", "labels": {"team": "shop"}},
+        "metadata": {
+            **META,
+            "uid": "1",
+            "resourceVersion": "2",
+            "labels": {"team": "shop"},
+            "annotations": {APPLIED: "{}"},
+        },
         "spec": {"gatewayClassName": "envoy", "listeners": [*listeners]},
         "status": {"addresses": [{"value": "20.0.0.1"}]},
     }

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tasks.plans.chains import Certificate
-from tasks.plans.listeners import Listener
+from tasks.plans.listeners import Listener, SecretRef
 from tasks.plans.overlap import Overlap, Served, overlaps
 
 H2 = ("h2", "http/1.1")
@@ -203,6 +203,11 @@ MERGED: dict[str, Any] = {"owner": "Gateway edge/b", "gateway": "edge/b", "workl
             ],
             [],
             id="two clusters that serve the same names behind one address",
+        ),
+        pytest.param(
+            [(A, WILD), (replace(B, secrets=(SecretRef("certs", "wild", allowed=False),)), WILD)],
+            [],
+            id="a Secret without its grant",
         ),
         pytest.param(
             [(A, WILD), (replace(B, **OTHER), WILD)],
