@@ -63,6 +63,7 @@ def issued(
     end: float = 60,
     extensions: Sequence[x509.ExtensionType] = (),
     identified: bool = True,
+    serial: int | None = None,
 ) -> Pair:
     """
     A certificate for CN=title, or without a subject, signed by itself where ``by`` is None.
@@ -78,7 +79,7 @@ def issued(
         .subject_name(subject)
         .issuer_name(by.certificate.subject if by else subject)
         .public_key(own.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial or x509.random_serial_number())
         .not_valid_before(NOW + timedelta(days=begin))
         .not_valid_after(NOW + timedelta(days=end))
         .add_extension(x509.BasicConstraints(authority, None), critical=True)

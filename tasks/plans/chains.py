@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -341,8 +342,11 @@ def _member(der: bytes) -> _Member | None:
     )
 
     try:
-        parsed = load_der_x509_certificate(der)
-        return _Member(parsed, certificate(parsed))
+        with warnings.catch_warnings(action="ignore"):  # of what it will refuse one day
+            parsed = load_der_x509_certificate(der)
+            if parsed.serial_number < 0:  # as Go does today
+                return None
+            return _Member(parsed, certificate(parsed))
     except (
         ValueError,
         TypeError,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import warnings
 from typing import Any
 
 import pytest
@@ -467,6 +468,14 @@ def test_a_chain_as_a_peer_sent_it() -> None:
     assert [it.code for it in chains.of_der([MIDDLE.der, LEAF.der]).problems] == ["GW605"]
     assert [it.code for it in chains.of_der([LEAF.der, b"noise"]).problems] == ["GW612"]
     assert [it.code for it in chains.of_der([]).problems] == ["GW612"]
+
+
+def test_a_serial_below_zero_is_refused_in_silence() -> None:
+    text = issued(HOST, [HOST], serial=2**60).der
+    at = text.index(b"\x02\x08\x10") + 2
+    text = text[:at] + b"\x90" + text[at + 1 :]
+    with warnings.catch_warnings(action="error"):
+        assert [it.code for it in chains.of_der([text]).problems] == ["GW612"]
 
 
 def test_swapped() -> None:
