@@ -6,11 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from tasks.checks.findings import Finding, Severity, Where
-from tasks.plans.authorities import AuthorityRef
+from tasks.plans.authorities import AuthorityRef, Found
 from tasks.plans.chains import Certificate
-
-#: What was found for a reference: its authorities, or why there are none.
-Found = tuple[Certificate, ...] | str
 
 
 def findings(

@@ -14,6 +14,8 @@ Object = Mapping[str, Any]
 #: The key that is read first, then tls.crt, then any (Envoy Gateway 1.9 source,
 #: internal/gatewayapi/backendtlspolicy.go).
 KEY = "ca.crt"
+#: What was found for a reference: its authorities, or why there are none.
+Found = tuple[Certificate, ...] | str
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from tasks.plans.authorities import AuthorityRef
+from tasks.plans.authorities import AuthorityRef, Found
 from tasks.plans.chains import Certificate, Held
 from tasks.plans.listeners import Handshake, Listener, SecretRef
 
 Object = Mapping[str, Any]
 Row = dict[str, Any]
 Secrets = Mapping[tuple[str, str], Held]
-#: What was found for a reference: its authorities, or why there are none.
-Authorities = Sequence[Certificate] | str
 COLUMNS = ("cluster", "listener", "Secret", "serial", "until", "issuer", "served")
 #: Digits of a serial number in the table.
 DIGITS = 12
@@ -28,7 +26,7 @@ def row(
     held: Secrets | None,
     issued: Mapping[tuple[str, str], Row],
     handshakes: Sequence[Handshake],
-    authorities: Mapping[AuthorityRef, Authorities],
+    authorities: Mapping[AuthorityRef, Found],
 ) -> Row:
     """
     All of one cluster. Chains are fingerprints there, and "certificates" says what each is.
@@ -111,7 +109,7 @@ def _certificate(it: Certificate) -> Row:
     }
 
 
-def _authority_row(ref: AuthorityRef, found: Authorities) -> Row:
+def _authority_row(ref: AuthorityRef, found: Found) -> Row:
     return {
         "owner": ref.owner,
         "object": ref.title,

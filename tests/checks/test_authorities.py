@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks.checks.authorities import Found, findings
+from tasks.checks.authorities import findings
 from tasks.checks.findings import Where
-from tasks.plans.authorities import AuthorityRef, bundle, refs
+from tasks.plans.authorities import AuthorityRef, Found, bundle, refs
 from tests.checks.test_handshakes import DAY, NOW, certificate
 from tests.objects import certificate as pem
 
