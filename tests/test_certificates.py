@@ -9,6 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,12 @@ SCHEMA = json.loads((ROOT / "docs" / "certificates.schema.json").read_text())
 API = "gateway.networking.k8s.io/v1"
 SECRETS = "/api/v1/secrets"
 NAME = "shop.example.com"
-KINDS = ("gatewayclasses", "gateways", "referencegrants")
+KINDS = {
+    "GatewayClass": "gatewayclasses",
+    "Gateway": "gateways",
+    "ReferenceGrant": "referencegrants",
+    "BackendTLSPolicy": "backendtlspolicies",
+}
 
 
 @pytest.fixture
@@ -68,23 +74,17 @@ def cluster(api: ApiServer, name: str, port: int, *secrets: dict[str, Any]) -> N
         "spec": {"gatewayClassName": "envoy", "listeners": [listener]},
         "status": {"addresses": [{"value": "127.0.0.1"}]},
     }
-    there: dict[str, tuple[str, list[dict[str, Any]]]] = {
-        "gatewayclasses": (
-            "GatewayClass",
-            [{"metadata": {"name": "envoy"}, "spec": {"controllerName": CONTROLLER}}],
-        ),
-        "gateways": ("Gateway", [gateway]),
-        "referencegrants": ("ReferenceGrant", []),
-    }
-    resources = [{"resource": it} for it in KINDS]
+    of_class = {"metadata": {"name": "envoy"}, "spec": {"controllerName": CONTROLLER}}
+    there: dict[str, list[dict[str, Any]]] = {"GatewayClass": [of_class], "Gateway": [gateway]}
+    resources = [{"resource": it} for it in KINDS.values()]
     group = {
         "metadata": {"name": "gateway.networking.k8s.io"},
         "versions": [{"version": "v1", "resources": resources}],
     }
     api.cluster(name)
     answers: dict[str, Any] = {"/apis": {"items": [group]}}
-    for plural, (kind, things) in there.items():
-        answers[f"/apis/{API}/{plural}"] = listed(API, kind, things)
+    for kind, plural in KINDS.items():
+        answers[f"/apis/{API}/{plural}"] = listed(API, kind, there.get(kind, []))
     answers[SECRETS] = listed("v1", "Secret", secrets)
     answers[f"/api/v1/namespaces/{NAMESPACE}/secrets"] = listed("v1", "Secret", [])
     for plural, kind in (("pods", "Pod"), ("services", "Service")):
@@ -198,6 +198,45 @@ def test_read_secrets_false_asks_for_none(
     outcome = audited(command_line, api, tmp_path, "--data", "read_secrets=False")
     assert (findings(outcome), outcome.code) == ([], 0)
     assert not [it for it in api.asked if "secrets" in it.path]
+
+
+def policy(kind: str, name: str) -> dict[str, Any]:
+    refs = [{"group": "", "kind": kind, "name": name}]
+    return {
+        "metadata": {"namespace": "shop", "name": name},
+        "spec": {"validation": {"caCertificateRefs": refs}},
+    }
+
+
+def test_authorities_are_read_as_far_as_they_are_no_secrets(
+    command_line: CommandLine, api: ApiServer, port: int, tmp_path: Path
+) -> None:
+    """And Pods that may not be listed are not asked."""
+    cluster(api, "weu-1", port, secret())
+    api.answer("GET", f"/api/v1/namespaces/{NAMESPACE}/pods", status(403, "no"))
+    those = [policy("ConfigMap", "old"), policy("ConfigMap", "gone"), policy("Secret", "opaque")]
+    body = listed(API, "BackendTLSPolicy", those)
+    api.answer("GET", f"/apis/{API}/backendtlspolicies", Answer(body=body))
+    old = {"kind": "ConfigMap", "data": {"ca.crt": certificate("old", -1)[0]}}
+    api.answer("GET", "/api/v1/namespaces/shop/configmaps/old", Answer(body=old))
+    secrets = "/api/v1/namespaces/shop/secrets"
+    api.answer("GET", secrets, Answer(body=listed("v1", "Secret", [])))
+    table = {"columnDefinitions": [{"name": "Type"}], "rows": [{"cells": ["Opaque"]}]}
+    api.answer("GET", f"{secrets}/opaque", Answer(body=table))
+    outcome = audited(command_line, api, tmp_path)
+    said = [it.partition(" (docs/")[0] for it in outcome.lines if "GW6" in it]
+    assert [it.partition(": ")[2] for it in said] == [
+        "BackendTLSPolicy shop/gone: ConfigMap shop/gone, which it verifies with, does not exist: "
+        "put the authority there as ca.crt, PEM",
+        "BackendTLSPolicy shop/old: authority CN=old in ConfigMap shop/old expired on "
+        f"{datetime.now(UTC) - timedelta(days=1, hours=1):%Y-%m-%d}: add its successor to the "
+        "bundle beside it, then renew what it signed",
+        "no right to list pods and services: Pods were not asked one by one: allow it "
+        "(deploys/doctor.py has the list)",
+        "the authority in Secret shop/opaque was not read: Secrets of type TLS alone are: keep it "
+        "in a ConfigMap, for it is no secret",
+    ]
+    assert outcome.code == 3
 
 
 def test_json_is_what_the_schema_says(

@@ -16,6 +16,7 @@ import pytest
 from tests.authorities import Pair, chain, issued
 from tests.lab.fleet import Fleet, opened
 from tests.lab.running import until
+from tests.lab.test_restore import at
 from tests.lab.test_traffic import envoy_of
 
 pytestmark = pytest.mark.lab
@@ -50,7 +51,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     found = opened(tmp_path_factory.mktemp("certificates"))
     cluster = found.names[0]
     try:
-        ended = found.pyinfra("install", "-y", "--limit", cluster)
+        ended = found.pyinfra("install", "-y", "--limit", cluster, *at(found, cluster))
         assert ended.code == 0, ended.text
         yield found
     finally:
@@ -160,17 +161,31 @@ def audit(fleet: Fleet, *more: str) -> tuple[int, dict[str, Any]]:
     return ended.code, json.loads(ended.out[ended.out.index("{") :])
 
 
-def planted(fleet: Fleet, *more: str) -> list[tuple[str, str, str | None]]:
-    """Code and place of each finding about our own objects."""
-    found = audit(fleet, *more)[1]["findings"]
-    return sorted(
-        (it["code"], it["object"], it["part"]) for it in found if " audit" in (it["object"] or "")
-    )
+def planted(document: dict[str, Any]) -> list[tuple[str, str, str | None]]:
+    """Code and place of each finding about our own objects, in the order of the codes."""
+    found = [
+        (it["code"], it["object"], it["part"])
+        for it in document["findings"]
+        if " audit" in (it["object"] or "")
+    ]
+    return sorted(found, key=str)
 
 
-def served(fleet: Fleet, listener: str) -> list[str | None]:
+def audited(fleet: Fleet, wanted: list[tuple[str, str, str | None]]) -> tuple[int, dict[str, Any]]:
+    """Audit until nothing else is found; exit code and document."""
+    last: list[tuple[int, dict[str, Any]]] = []
+
+    def seen() -> bool:
+        last[:] = [audit(fleet)]
+        return planted(last[0][1]) == wanted
+
+    until(f"findings {wanted}", seen)
+    return last[0]
+
+
+def served(document: dict[str, Any], listener: str) -> list[str | None]:
     """The serial at each place where a listener of ours was asked."""
-    [cluster] = audit(fleet)[1]["clusters"]
+    [cluster] = document["clusters"]
     [one] = [it for it in cluster["listeners"] if (it["owner"], it["listener"]) == (AT, listener)]
     return [it["serial"] for it in one["served"]]
 
@@ -201,22 +216,23 @@ def test_sockets_alone_need_no_secrets(fleet: Fleet) -> None:
 def test_each_planted_fault_is_found_and_goes_with_its_repair(fleet: Fleet) -> None:
     applied(fleet, gateway(fleet)[:2])
     applied(fleet, [*faulty(), *gateway(fleet)[2:]])
-    until("the faults", lambda: planted(fleet) == sorted(FAULTS, key=str))
-    assert audit(fleet)[0] == 3
-    assert set(served(fleet, "expired")) == {None}
+    code, document = audited(fleet, FAULTS)
+    assert code == 3
+    assert set(served(document, "expired")) == {None}
     # By sockets alone, what is served tells of these two.
-    seen = [(code, part) for code, _, part in planted(fleet, "--data", "read_secrets=False")]
+    alone = audit(fleet, "--data", "read_secrets=False")[1]
+    seen = [(code, part) for code, _, part in planted(alone)]
     assert ("GW604", "listener wrong") in seen
     assert ("GW605", "listener disorder") in seen
     applied(fleet, repaired())
-    until("no faults", lambda: planted(fleet) == [])
-    assert len(served(fleet, "expired")) == 3
-    assert len(set(served(fleet, "expired"))) == 1
+    _, document = audited(fleet, [])
+    assert len(served(document, "expired")) == 3
+    assert len(set(served(document, "expired"))) == 1
 
 
 def test_a_replica_that_missed_a_certificate_is_named(fleet: Fleet) -> None:
     """One of two proxies does not hear of a new certificate."""
-    labels = f"{'gateway.envoyproxy.io'}/owning-gateway-name=audit"
+    labels = "gateway.envoyproxy.io/owning-gateway-name=audit"
     names = ("get", "pods", "--namespace", SYSTEM, "-l", labels)
     path = "jsonpath={.items[*].metadata.name}"
     late, _ = fleet.kubectl(fleet.names[0], *names, "--output", path).split()
@@ -225,10 +241,10 @@ def test_a_replica_that_missed_a_certificate_is_named(fleet: Fleet) -> None:
     subprocess.run([*inside, "-f", "-"], input=CUT_OFF, text=True, check=True)
     try:
         applied(fleet, [well("good")])
-        until("the late replica", lambda: planted(fleet) == [("GW615", AT, "listener good")])
-        [found] = [it for it in audit(fleet)[1]["findings"] if it["code"] == "GW615"]
+        _, document = audited(fleet, [("GW615", AT, "listener good")])
+        [found] = [it for it in document["findings"] if it["code"] == "GW615"]
         assert found["severity"] == "warning"
         assert found["fix"].startswith(f"restart Pod {SYSTEM}/{late}")
     finally:
         subprocess.run([*inside, "delete", "table", "ip", "cutoff"], check=True)
-    until("both replicas", lambda: planted(fleet) == [])
+    audited(fleet, [])
