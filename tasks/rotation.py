@@ -94,7 +94,7 @@ def rotate() -> None:
     back.
     """
     data = fleet_run.cluster()
-    _known(data.only)
+    _known(data)
     with attempt("Rotate") as it:
         gateways.watched(name="Watch traffic", data=data)
         renewed(name="Certificates", data=data)
@@ -108,12 +108,20 @@ def rotate() -> None:
     settle(it)
 
 
-def _known(only: Sequence[str]) -> None:
-    """Raises Refused for a pattern that fits no certificate of the whole inventory."""
-    every = [
-        _title(it) for data in fleet_run.current().clusters.values() for it in data.certificates
-    ]
-    for pattern in only:
+def _known(data: Cluster) -> None:
+    """
+    Raises Refused for a pattern that fits no certificate of the whole inventory, and for a Secret
+    that has two sources.
+    """
+    own = [_title(it) for it in data.certificates]
+    twice = next((it for it in own if own.count(it) > 1), None)
+    if twice:
+        raise fleet_run.Refused(
+            f"{host.name}: {twice} is in certificates twice: remove one of them"
+        )
+    clusters = fleet_run.current().clusters.values() if data.only else ()
+    every = {_title(it) for one in clusters for it in one.certificates}
+    for pattern in data.only:
         if not any(fnmatchcase(it, pattern) for it in every):
             raise fleet_run.Refused(
                 f'only: "{pattern}" fits no certificate of the inventory: write such as '
@@ -131,8 +139,9 @@ def renewed(data: Cluster) -> Steps:
     if found.rotations and change.begin(data, release=False):
         found = _decided[host.name] = _decide(data)
     for finding in found.findings:
-        host.log(finding.text)
-    fleet_run.current().findings += found.findings
+        if finding not in fleet_run.current().findings:  # the plan has said it
+            fleet_run.current().findings.append(finding)
+            host.log(finding.text)
     for it in found.rotations:
         show(f"Will rotate {it.title}: {it.why}", _lines(it))
     yield from _granted(data)
@@ -140,8 +149,9 @@ def renewed(data: Cluster) -> Steps:
         host.noop("no certificate is due")
         return
     if state.is_executing:
+        before = _look(data, [one for it in found.rotations for one in it.users])
         for it in found.rotations:
-            it.before = _look(data, it.users)
+            it.before = [shake for shake in before if shake.listener in it.users]
             _leave_out_dead(it)
     unwritten: list[str] = []
     yield Batch([(it.title, partial(_write, it)) for it in found.rotations], unwritten)

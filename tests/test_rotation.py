@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import NoEncryption, pkcs12
 
 from tests.api_server import Answer, ApiServer, Asked
-from tests.authorities import NOW, Pair, chain, issued
+from tests.authorities import NOW, Pair, chain, issued, rsa_key
 from tests.command_line import CommandLine, Outcome
 from tests.fleet.test_run import Case, prepared
 from tests.stand_in import crd, gateway, gateway_class, record, with_envoy_gateway
@@ -42,6 +42,12 @@ def shop(begin: int, end: int, *names: str) -> Pair:
     title = (names or (HOST,))[0]
     about = {"begin": SINCE + begin, "end": SINCE + end}
     return issued(title, names or (HOST,), authority(), **about)  # type: ignore[arg-type]
+
+
+@cache
+def weak() -> Pair:
+    key = rsa_key(1024)
+    return issued(HOST, [HOST], authority(), begin=SINCE - 1, end=SINCE + 89, key=key)
 
 
 def in_place() -> Pair:
@@ -119,6 +125,11 @@ REFUSED = {
         certificate=lambda: chain(shop(-1, 89, "www.example.com"), authority()),
         key=lambda: shop(-1, 89, "www.example.com").key_pem(),
     ),
+    "weak": Refusal(
+        ("RSA 1024",),
+        certificate=lambda: chain(weak(), authority()),
+        key=lambda: weak().key_pem(),
+    ),
     "past": Refusal(
         ("expired on",),
         certificate=lambda: chain(shop(-70, -2), authority()),
@@ -156,6 +167,10 @@ REFUSED = {
             },
         ),
     ),
+    "no-issuer": Refusal(
+        ("it is missing, and no Certificate of cert-manager makes it: run deploys/issuers.py",),
+        secret=lambda: None,
+    ),
     "no-vault": Refusal(("certificate shop of https://nowhere.vault.localhost:9:",)),
 }
 CALM = {
@@ -171,7 +186,19 @@ CALM = {
         key=lambda: in_place().key_pem(),
     ),
 }
-FLEET = {**REFUSED, **CALM}
+#: Left alone but by a test that plans for it.
+ASKED = Refusal(
+    (),
+    secret=lambda: held(
+        shop(-10, 80),
+        metadata={
+            "namespace": "edge",
+            "name": "tls",
+            "annotations": {"cert-manager.io/certificate-name": "shop"},
+        },
+    ),
+)
+FLEET = {**REFUSED, **CALM, "asked": ASKED}
 
 
 @dataclass(frozen=True)
@@ -231,6 +258,8 @@ def data(name: str) -> dict[str, Any]:
     if name == "no-vault":
         vault = "https://nowhere.vault.localhost:9"
         source = {"source": "key-vault", "vault": vault, "object": "shop"}
+    if name == "no-issuer":
+        source = {"source": "cert-manager", "issuer": "ClusterIssuer letsencrypt"}
     return {
         "ring": 0,
         "envoy_gateway_version": "1.9.1",
@@ -300,6 +329,23 @@ def test_a_plan_says_the_same_and_fails_too(clone: Clone) -> None:
     assert outcome.code == 1
     assert any("Error: Secret edge/tls: the certificate" in it for it in outcome.lines)
     assert {it.method for it in clone.server.asked[begun:]} == {"GET"}
+
+
+def test_who_writes_a_secret_is_asked_to_renew_it(clone: Clone) -> None:
+    outcome = clone.run("--dry", "--diff", "--limit", "asked", "--data", "renew_now=True")
+    assert outcome.code == 0, outcome.text
+    at = outcome.lines.index("Will rotate Secret edge/tls: renew_now asks for it")
+    assert outcome.lines[at + 1] == "asks Certificate edge/shop to renew it"
+
+
+def test_a_secret_with_two_sources(clone: Clone) -> None:
+    twice = [*data("idle")["certificates"], *data("idle")["certificates"]]
+    more = ("--limit", "idle", "--data", f"certificates={json.dumps(twice)}")
+    outcome = clone.run("--dry", *more)
+    assert (outcome.code, outcome.lines) == (
+        2,
+        ["idle: Secret edge/tls is in certificates twice: remove one of them"],
+    )
 
 
 def test_a_pattern_that_fits_nothing(clone: Clone) -> None:
