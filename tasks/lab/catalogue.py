@@ -26,6 +26,7 @@ class Names:
 
     pause: str = "docker.io/lab/pause:1"
     echo: str = "docker.io/lab/echo:v1"
+    fleet: str = "docker.io/lab/envoyfleet:1"
 
     pebble: str = "docker.io/lab/pebble:v2.4.0"
     names: str = "docker.io/lab/names:1"

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
+from tasks.plans import control_plane
 from tasks.plans.kinds import ENVOY_GATEWAY, EXPERIMENTAL, GATEWAY_API, KINDS
+from tasks.plans.lease import NAME as LEASE
 
 #: No namespace has this name, so rules asked for in it are those of the whole cluster.
 NOWHERE = "envoyfleet-no-such-namespace"
@@ -25,12 +28,13 @@ class Right:
     """
     + resource: "gateways.gateway.networking.k8s.io", a core one without its dot, a subresource
       before it: "customresourcedefinitions/status.apiextensions.k8s.io"
-    + namespace: None is everywhere
+    + namespace: None is everywhere; + names: of objects, empty means all
     """
 
     verb: str
     resource: str
     namespace: str | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -120,8 +124,120 @@ def needed(
 
 
 def wished(proxies: Iterable[str]) -> list[Right]:
-    """What a run can do without: proxies are then not probed one by one."""
-    return [Right("create", "pods/portforward", it) for it in sorted(set(proxies))]
+    """
+    What a run can do without: proxies are then not probed one by one. A websocket is a GET: before
+    Kubernetes 1.35 the API server asks for that verb alone, since then for create as well.
+    """
+    return [
+        Right(verb, "pods/portforward", it)
+        for it in sorted(set(proxies))
+        for verb in ("get", "create")
+    ]
+
+
+#: The deploys that a schedule runs, and what each reads everywhere.
+_ROUTED = tuple(f"{it}.{GATEWAY_API}" for it in ("gatewayclasses", "gateways", "httproutes"))
+_TLS = (
+    *_ROUTED,
+    *(f"{it}.{GATEWAY_API}" for it in ("grpcroutes", "tlsroutes", "listenersets")),
+    f"referencegrants.{GATEWAY_API}",
+    *(f"{it}.{ENVOY_GATEWAY}" for it in ("clienttrafficpolicies", "envoyproxies")),
+)
+_CERT_MANAGER = ("certificates.cert-manager.io", "certificaterequests.cert-manager.io")
+_ISSUERS = ("issuers.cert-manager.io", "clusterissuers.cert-manager.io")
+SCHEDULED: Mapping[str, tuple[str, ...]] = {
+    "backup": ("namespaces", "services"),
+    "certificates": (
+        *_TLS,
+        f"backendtlspolicies.{GATEWAY_API}",
+        f"backends.{ENVOY_GATEWAY}",
+        *_CERT_MANAGER,
+        *_ISSUERS,
+    ),
+    "rotate_certificates": _TLS,
+    "rotate_control_plane": _ROUTED,
+}
+
+
+def scheduled(
+    deploy: str,
+    namespace: str,
+    proxies: Iterable[str] = (),
+    secrets: Mapping[str, Collection[str]] = MappingProxyType({}),
+    referred: Iterable[str] = (),
+    asked: Collection[str] = (),
+) -> list[Right]:
+    """
+    What one of the deploys of ``SCHEDULED`` does, and nothing more.
+
+    + namespace: the controller's; + proxies: namespaces of the proxies
+    + secrets: by namespace, names of the Secrets that are renewed; + asked: namespaces in which
+      cert-manager is asked for it
+    + referred: namespaces whose Secrets and ConfigMaps are backed up
+    """
+    rights = [Right("get", "namespaces", names=("kube-system",))]
+    rights += [Right("list", it) for it in SCHEDULED[deploy]]
+    if deploy == "backup":
+        return rights + _backup(namespace, referred)
+    for it in sorted(set(proxies)):
+        rights += [Right("list", "pods", it), Right("list", "services", it)]
+    rights += wished(proxies)
+    if deploy == "certificates":
+        return [*rights, Right("list", "secrets"), Right("list", "configmaps")]
+    rights += [
+        Right(verb, "leases.coordination.k8s.io", namespace, names)
+        for verb, names in (("create", ()), ("get", (LEASE,)), ("update", (LEASE,)))
+    ]
+    if deploy == "rotate_control_plane":
+        rights.append(Right("list", "pods", namespace))
+        rights += wished([namespace])
+        secrets = {namespace: control_plane.NAMES}
+        webhook = (control_plane.webhook_name(namespace),)
+        hooks = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+        rights += [Right(verb, hooks, names=webhook) for verb in ("get", "patch")]
+    for place, names in sorted(secrets.items()):
+        rights += [Right(it, "secrets", place, tuple(sorted(names))) for it in ("get", "patch")]
+    for place in sorted(set(asked)):
+        rights += [Right(it, _CERT_MANAGER[0], place) for it in ("get", "list")]
+        rights.append(Right("patch", "certificates/status.cert-manager.io", place))
+        rights.append(Right("list", _CERT_MANAGER[1], place))
+    return list(dict.fromkeys(rights))
+
+
+def _backup(namespace: str, referred: Iterable[str]) -> list[Right]:
+    policies = "validatingadmissionpolicies.admissionregistration.k8s.io"
+    bindings = "validatingadmissionpolicybindings.admissionregistration.k8s.io"
+    rights = [Right("get", it) for it in (policies, bindings)]
+    rights += [Right(it, f"{_CRDS}.{_EXTENSIONS}") for it in ("get", "list")]
+    rights += [Right("list", it) for it in kinds_read()]
+    rights += [Right("get", "deployments.apps", namespace), Right("get", "secrets", namespace)]
+    rights.append(Right("get", "leases.coordination.k8s.io", namespace, (LEASE,)))
+    for place in sorted({namespace, *referred}):
+        rights += [Right("list", "secrets", place), Right("list", "configmaps", place)]
+    return rights
+
+
+def roles(rights: Iterable[Right]) -> dict[str | None, list[dict[str, list[str]]]]:
+    """
+    The rules of a ClusterRole, under None, and of a Role for each namespace: [{"apiGroups": [""],
+    "resources": ["secrets"], "resourceNames": ["shop-tls"], "verbs": ["get", "patch"]}]. What is
+    allowed in the same way stands together.
+    """
+    verbs: dict[tuple[str | None, str, str, tuple[str, ...]], list[str]] = {}
+    for it in rights:
+        named, _, group = it.resource.partition(".")
+        verbs.setdefault((it.namespace, group, named, it.names), []).append(it.verb)
+    resources: dict[tuple[str | None, str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for (place, group, resource, names), allowed in verbs.items():
+        key = place, group, names, tuple(dict.fromkeys(allowed))
+        resources.setdefault(key, []).append(resource)
+    found: dict[str | None, list[dict[str, list[str]]]] = {}
+    for (place, group, names, words), together in resources.items():
+        rule = {"apiGroups": [group], "resources": together, "verbs": list(words)}
+        if names:
+            rule["resourceNames"] = list(names)
+        found.setdefault(place, []).append(rule)
+    return found
 
 
 def kinds_read() -> list[str]:

@@ -50,7 +50,10 @@ def test_needed_is_what_this_run_does() -> None:
         Right("list", "secrets", "edge"),
         Right("list", "configmaps", "edge"),
     }
-    assert wished(["edge"]) == [Right("create", "pods/portforward", "edge")]
+    assert wished(["edge"]) == [
+        Right("get", "pods/portforward", "edge"),
+        Right("create", "pods/portforward", "edge"),
+    ]
 
 
 def test_written_by() -> None:

@@ -1,0 +1,208 @@
+"""
+The manifests of a schedule: a CronJob for a deploy that runs every day, and the rights that this
+deploy needs on a cluster of an inventory, and no others.
+
+    python -m tasks.schedule rotate_certificates inventory/in_cluster.py --image IMAGE
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import runpy
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.plans import permissions
+
+#: When and for how many seconds at most; a time that is nobody else's full hour.
+TIMES: Mapping[str, tuple[str, int]] = {
+    "backup": ("17 1 * * *", 3600),
+    "certificates": ("17 6 * * *", 3600),
+    "rotate_certificates": ("17 3 * * *", 7200),
+    "rotate_control_plane": ("47 3 * * 0", 14400),
+}
+#: What the Containerfile asks for: parts of requirements.txt, by where pyproject.toml names them.
+LOCKED = {
+    "requirements": ("project", "dependencies"),
+    "build-requirements": ("build-system", "requires"),
+}
+#: Deploys that only read are asked nothing, so they need no -y.
+AUDITS = ("certificates",)
+
+
+class Unusable(Exception):
+    """What was asked for cannot be made; one line for whoever asked."""
+
+
+def manifests(
+    deploy: str,
+    inventory: str,
+    name: str,
+    data: Mapping[str, Any],
+    image: str,
+    *,
+    namespace: str = "envoyfleet",
+    cron: str | None = None,
+    claim: str | None = None,
+    subject: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """
+    ServiceAccount, CronJob and rights for one cluster; with ``subject``, who signs in from
+    elsewhere, the rights alone.
+
+    + inventory: as the Pod has it; + name, data: of the cluster in it; + claim: of the volume for
+      backups
+    """
+    from tasks.fleet.render import render
+
+    called = f"envoyfleet-{deploy.replace('_', '-')}"
+    when, deadline = TIMES[deploy]
+    arguments = [f"inventory/{Path(inventory).name}", f"deploys/{deploy}.py", "--limit", name]
+    about = {"name": called, "namespace": namespace}
+    mine = {"kind": "ServiceAccount", "name": called, "namespace": namespace}
+    found = []
+    if subject is None:
+        found += render("schedule/serviceaccount.yaml.j2", name, **about)
+        found += render(
+            "schedule/cronjob.yaml.j2",
+            name,
+            **about,
+            image=image,
+            schedule=cron or when,
+            deadline=deadline,
+            arguments=[*arguments, *([] if deploy in AUDITS else ["-y"])],
+            claim=claim,
+        )
+    rights = permissions.roles(_rights(deploy, name, data))
+    return found + render(
+        "schedule/rbac.yaml.j2", name, name=called, roles=rights, subject=subject or mine
+    )
+
+
+def _rights(deploy: str, name: str, data: Mapping[str, Any]) -> list[permissions.Right]:
+    from tasks.fleet import inventory
+
+    wrong = inventory.problems(name, data)
+    if wrong:
+        raise Unusable(wrong[0])
+    cluster = inventory.parsed(data)
+    own = {it.namespace for it in cluster.gateways}
+    beside = cluster.deploy_type == "GatewayNamespace"
+    secrets: dict[str, set[str]] = {}
+    for it in cluster.certificates:
+        secrets.setdefault(it.namespace, set()).add(it.secret)
+    return permissions.scheduled(
+        deploy,
+        cluster.namespace,
+        own if beside else {cluster.namespace},
+        secrets,
+        own,
+        [it.namespace for it in cluster.certificates if it.source == "cert-manager"],
+    )
+
+
+def clusters(path: Path) -> dict[str, Mapping[str, Any]]:
+    """By name, the data of the clusters of an inventory that is one list, as samples here are."""
+    if not path.is_file():
+        raise Unusable(f"{path} does not exist: name the file of an inventory")
+    found = runpy.run_path(str(path)).get("clusters")
+    if not isinstance(found, list):
+        raise Unusable(f"{path} has no list of clusters: name the inventory of one")
+    return {str(it[0]).partition("/")[2]: it[1] for it in found}
+
+
+def locked(requirements: str, wanted: Iterable[str]) -> str:
+    """
+    Those lines of requirements.txt, with their hashes, that these requirements need, such as
+    ["pyinfra>=3.10", "rich"]: what pip-compile says is there for one of them, or for one of theirs.
+    """
+    keys = {_key(it) for it in wanted}
+    entries = dict(_entries(requirements))
+    while more := {key for key, (_, by) in entries.items() if key not in keys and by & keys}:
+        keys |= more
+    return "".join(text for key, (text, _) in entries.items() if key in keys)
+
+
+def _entries(requirements: str) -> Iterator[tuple[str, tuple[str, set[str]]]]:
+    """By name, the lines of each requirement, and whom it is there for."""
+    for block in re.split(r"\n(?=[A-Za-z])", "\n" + requirements):
+        if not re.match(r"[A-Za-z]", block):
+            continue
+        by = re.findall(r"^ +#(?: via)? +([A-Za-z0-9._-]+)", block, re.MULTILINE)
+        yield _key(block), (block.rstrip("\n") + "\n", {_key(it) for it in by if it != "via"})
+
+
+def _key(requirement: str) -> str:
+    name = re.match(r"[A-Za-z0-9._-]+", requirement)
+    return re.sub(r"[-_.]+", "-", name[0]).lower() if name else ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what was asked for; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        print(_locked(given.deploy) if given.deploy in LOCKED else _asked(given), end="")
+    except (Unusable, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _locked(which: str) -> str:
+    project = tomllib.loads(Path("pyproject.toml").read_text())
+    section, key = LOCKED[which]
+    return locked(Path("requirements.txt").read_text(), project[section][key])
+
+
+def _asked(given: argparse.Namespace) -> str:
+    import yaml
+
+    if not given.inventory or not (given.image or given.subject):
+        raise Unusable("name an inventory, and --image or --subject")
+    every = clusters(Path(given.inventory))
+    name = given.cluster or next(iter(every))
+    if name not in every:
+        raise Unusable(f"{given.inventory} has no cluster {name}: it has {', '.join(every)}")
+    made = manifests(
+        given.deploy,
+        given.inventory,
+        name,
+        every[name],
+        given.image,
+        namespace=given.namespace,
+        cron=given.schedule,
+        claim=given.backups,
+        subject=_subject(given.subject) if given.subject else None,
+    )
+    return yaml.safe_dump_all(made, sort_keys=False)
+
+
+def _subject(text: str) -> dict[str, str]:
+    """ "Group:7f0c..." or "User:..." as RBAC has it."""
+    kind, _, name = text.partition(":")
+    if kind not in ("User", "Group") or not name:
+        raise Unusable(f'subject {text!r} is neither "User:NAME" nor "Group:NAME"')
+    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tasks.schedule", description="Print the manifests of a schedule."
+    )
+    parser.add_argument("deploy", choices=[*permissions.SCHEDULED, *LOCKED])
+    parser.add_argument("inventory", nargs="?", help="such as inventory/in_cluster.py")
+    parser.add_argument("--cluster", help="one of the inventory; else its first")
+    parser.add_argument("--image", help="made from the Containerfile")
+    parser.add_argument("--namespace", default="envoyfleet", help="of the CronJob")
+    parser.add_argument("--schedule", help='such as "17 3 * * *", in UTC')
+    parser.add_argument("--backups", help="name of a PersistentVolumeClaim for archives")
+    parser.add_argument("--subject", help='the rights alone, for "Group:ID" or "User:NAME"')
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
