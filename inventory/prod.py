@@ -132,7 +132,7 @@ _fleet = {
     "renew_now": False,  # True: renew what is not due as well
     "expiring": {"warning": "21d", "error": "7d"},  # of findings of deploys/certificates.py
     "read_secrets": True,  # False: look at what is served alone
-    "trust": None,  # a file with the authorities that clients trust; None: this machine's own
+    "trust": None,  # a PEM file with the authorities that clients trust; None: not judged
     "rollback_to": None,  # of deploys/rollback.py: None is the last good revision of each cluster
     "lease_seconds": 30,  # how long a run that died keeps other machines away
     "notifications": [  # the address itself is a secret, so a variable of the environment holds it
