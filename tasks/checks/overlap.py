@@ -26,7 +26,7 @@ def findings(
     + manifests: what ``tasks.operations.cures.write`` wrote; without it a fix names the page alone
     """
     for it in overlaps:
-        cure = _cure(it, (manifests or {}).get((it.members[0].cluster, it.place), ()))
+        cure = _cure(it, (manifests or {}).get(it.key, ()))
         met = (answers or {}).get(it.pair) if it.pair else None
         if it.pair is None:
             yield _fallen(it, [one for one in it.members if one.alpn is None], cure)

@@ -20,7 +20,7 @@ def write(
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """
     Manifests in ``rendered/<cluster>/overlap/``, for ``tasks.checks.overlap.findings``: their names
-    by cluster and place of the overlap. Nothing is applied.
+    by the overlap's key. Nothing is applied.
 
     + gateways, routes: live objects by cluster
     """
@@ -32,15 +32,14 @@ def write(
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for overlap in overlaps:
         first = overlap.members[0]
-        place = (first.cluster, overlap.place)
         gateway = by_name.get((first.cluster, first.gateway))
-        if overlap.effect == "elsewhere" or gateway is None or place in found:
+        if overlap.effect == "elsewhere" or gateway is None or overlap.key in found:
             continue
-        found[place] = (
+        found[overlap.key] = (
             *_merge(overlap, gateway, routes.get(first.cluster, ()), served),
             *_misdirected(overlap, gateway),
         )
-    return {place: names for place, names in found.items() if names}
+    return {key: names for key, names in found.items() if names}
 
 
 def _merge(
@@ -56,11 +55,11 @@ def _misdirected(overlap: Overlap, gateway: Object) -> tuple[str, ...]:
     configurations = cures.route_configurations(overlap)
     if not configurations:
         return ()
-    meta = gateway["metadata"]
+    meta, first = gateway["metadata"], overlap.members[0]
     return _rendered(
         "misdirected",
         overlap,
-        name=f"{meta['name']}-misdirected-{overlap.members[0].port}",
+        name=f"{meta['name']}-misdirected-{first.port}-{first.name}",
         namespace=meta["namespace"],
         target=meta["name"],
         route_configurations=configurations,
@@ -69,7 +68,7 @@ def _misdirected(overlap: Overlap, gateway: Object) -> tuple[str, ...]:
 
 def _rendered(template: str, overlap: Overlap, **values: Any) -> tuple[str, ...]:
     first = overlap.members[0]
-    part = f"{first.gateway.replace('/', '-')}-{first.port}"
+    part = f"{first.gateway.replace('/', '-')}-{first.port}-{first.name}"
     more = {"part": part, "gateway": first.gateway, "port": first.port}
     render(f"overlap/{template}.yaml.j2", first.cluster, **more, **values)
     return (f"{template}-{part}.yaml",)

@@ -85,6 +85,11 @@ class Overlap:
     names: tuple[str, ...]
     pair: Pair | None = None
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its cluster and first listener, which two groups of one kind never have in common."""
+        return self.members[0].cluster, f"{self.place}, {self.members[0].text}"
+
 
 def overlaps(listeners: Iterable[Listener], served: Served) -> list[Overlap]:
     """Every group of a fleet; linear in the names of listeners and certificates."""

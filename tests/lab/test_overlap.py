@@ -161,7 +161,7 @@ def proposed(cluster: Cluster, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(folder)
     gateways, routes = ({cluster.name: cluster.objects(kind)} for kind in ("gateway", "httproute"))
     (names,) = cures.write(*cluster.found(), gateways, routes).values()
-    assert names == ("merged-overlap-both-443.yaml", "misdirected-overlap-both-443.yaml")
+    assert names == ("merged-overlap-both-443-a.yaml", "misdirected-overlap-both-443-a.yaml")
     return [folder / "rendered" / cluster.name / "overlap" / it for it in names]
 
 
@@ -223,7 +223,7 @@ def test_the_404_is_found_by_the_audit_and_cured_by_what_it_proposes(cluster: Cl
         "route is behind Gateway overlap/both, listener b (tried: 200, then 404; 200 on a "
         "connection of its own)"
     )
-    merged = "merged-overlap-both-443.yaml"
+    merged = "merged-overlap-both-443-a.yaml"
     assert merged in finding["fix"]
 
     folder = cluster.fleet.folder / "rendered" / cluster.name / "overlap"
