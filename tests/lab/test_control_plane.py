@@ -132,6 +132,23 @@ def served(fleet: Fleet, name: str) -> float:
     return time.monotonic() - begun
 
 
+def streams(fleet: Fleet) -> dict[str, int]:
+    """By proxy Pod, how many TLS handshakes its streams have cost: one that is kept costs 1."""
+    place = ("--namespace", SYSTEM, "--selector", "app.kubernetes.io/component=proxy")
+    names = fleet.kubectl(fleet.names[0], "get", "pod", *place, "--output", "name").split()
+    found = {}
+    for it in names:
+        path = f"/api/v1/namespaces/{SYSTEM}/pods/{it.removeprefix('pod/')}:19001/proxy"
+        text = fleet.kubectl(fleet.names[0], "get", "--raw", f"{path}/stats/prometheus")
+        [line] = [
+            it
+            for it in text.splitlines()
+            if it.startswith('envoy_cluster_ssl_handshake{envoy_cluster_name="xds_cluster"')
+        ]
+        found[it] = int(line.rpartition(" ")[2])
+    return found
+
+
 def journal(fleet: Fleet) -> list[dict[str, Any]]:
     """Of the newest run; a line that is being written is left out."""
     runs = [it for it in (fleet.folder / "runs").iterdir() if "control_plane" in it.name]
@@ -166,7 +183,7 @@ def test_nothing_due_writes_nothing(fleet: Fleet) -> None:
 
 
 def test_every_stream_is_kept(fleet: Fleet) -> None:
-    before, kept = unit(fleet), hmac(fleet)
+    before, kept, kept_streams = unit(fleet), hmac(fleet), streams(fleet)
     with load(fleet.address(fleet.names[0]), rate=50) as met:
         process = begun(fleet)
         took = []
@@ -176,6 +193,7 @@ def test_every_stream_is_kept(fleet: Fleet) -> None:
         assert process.wait(180) == 0
     print(f"{met.sent} connections, {met.kinds} lost; routes after each stage in {took} s")
     assert met.lost == [], met.kinds
+    assert streams(fleet) == kept_streams
     after = unit(fleet)
     assert {it.certificate for it in before.values()}.isdisjoint(
         it.certificate for it in after.values()
