@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -24,6 +24,8 @@ DER = 2
 #: Pods that are asked at the same time, and addresses.
 AT_A_TIME = 8
 TIMEOUT = 5.0
+#: What a load balancer says to a Pod of a client that it does not name (PROXY protocol, version 1).
+NOBODY = b"PROXY UNKNOWN\r\n"
 
 
 class Denied(Exception):
@@ -49,8 +51,6 @@ def at_pods(
     listeners: Sequence[Listener], namespace: str | None, timeout: float = TIMEOUT
 ) -> list[Handshake]:
     """Those of ``look`` with Pods. Raises as it does."""
-    from gevent.pool import Pool
-
     where = {"api_version": "v1", "namespace": namespace, "labels": proxies.LABELS}
     try:
         pods = fact(KubeObjects, kind="Pod", **where)
@@ -59,8 +59,15 @@ def at_pods(
         if ": 403 " in str(error):
             raise Denied("no right to list pods and services") from error
         raise
-    asked, api = to_pods(pods, services, listeners), session()
-    answers = Pool(AT_A_TIME).map(lambda it: _with_pod(api, it, timeout), asked)
+    return ask(to_pods(pods, services, listeners), timeout)
+
+
+def ask(pods: Iterable[Pod], timeout: float = TIMEOUT) -> list[Handshake]:
+    """Over one port forward a Pod. Raises Denied."""
+    from gevent.pool import Pool
+
+    api = session()
+    answers = Pool(AT_A_TIME).map(lambda it: _with_pod(api, it, timeout), pods)
     if None in answers:
         raise Denied("no right to create pods/portforward")
     return [it for some in answers for it in some or ()]
@@ -79,6 +86,9 @@ def _with_pod(api: Api, pod: Pod, timeout: float) -> list[Handshake] | None:
     ports = [it.port for it in pod.asks]
     try:
         with forwarded(api, pod.namespace, pod.name, ports) as forward:
+            for ask, stream in zip(pod.asks, forward.sockets, strict=True):
+                if ask.listener.proxy_protocol:
+                    stream.sendall(NOBODY)
             found = [
                 _handshake(pod.title, ask, stream, timeout)
                 for ask, stream in zip(pod.asks, forward.sockets, strict=True)

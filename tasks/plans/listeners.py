@@ -45,6 +45,7 @@ class Listener:
     + hostname: such as "*.example.com", None takes every name; + port: of the address
     + alpn: what a ClientTrafficPolicy sets, such as ("h2",), None where none does
     + passthrough: TLS is not ended here, so no Secret is used
+    + proxy_protocol: its proxies want to hear who the client is before TLS begins
     + hosts: names that routes ask of it, whole ones before "*.shop.example.com"; for probes with a
       name that is real
     """
@@ -63,6 +64,7 @@ class Listener:
     hosts: tuple[str, ...] = ()
     protocol: str = "HTTPS"
     falls_back: bool = True
+    proxy_protocol: bool = False
 
     @property
     def part(self) -> str:
@@ -161,6 +163,7 @@ class _Owner:
         meta, tls = self.owner["metadata"], written.get("tls") or {}
         of_class = self.gateway["spec"]["gatewayClassName"]
         status = self.gateway.get("status") or {}
+        policy = self._policy(written["name"])
         return Listener(
             self.cluster,
             f"{kind} {name}",
@@ -179,10 +182,11 @@ class _Owner:
                 for it in tls.get("certificateRefs") or ()
                 if it.get("kind", "Secret") == "Secret" and not it.get("group")
             ),
-            self._alpn(written["name"]),
+            tuple((policy.get("tls") or {}).get("alpnProtocols") or ()) or None,
             tls.get("mode") == "Passthrough",
             self._hosts(written),
             written["protocol"],
+            proxy_protocol="proxyProtocol" in policy or bool(policy.get("enableProxyProtocol")),
         )
 
     def _hosts(self, written: Object) -> tuple[str, ...]:
@@ -199,17 +203,17 @@ class _Owner:
         }
         return tuple(sorted(names, key=lambda it: (it.startswith("*"), it)))
 
-    def _alpn(self, name: str) -> tuple[str, ...] | None:
+    def _policy(self, name: str) -> Object:
         """
-        Of the one policy that counts: for the listener, for its owner, for the Gateway; the oldest
-        of several (Envoy Gateway 1.9 source, internal/gatewayapi/clienttrafficpolicy.go).
+        The spec of the one policy that counts: for the listener, for its owner, for the Gateway;
+        the oldest of several (Envoy Gateway 1.9 source,
+        internal/gatewayapi/clienttrafficpolicy.go). Empty where there is none.
         """
         for thing, section in ((self.owner, name), (self.owner, None), (self.gateway, None)):
             for policy in self.policies:
                 if targets(policy, thing, section):
-                    alpn = (policy["spec"].get("tls") or {}).get("alpnProtocols")
-                    return tuple(alpn) if alpn else None
-        return None
+                    return dict(policy["spec"])
+        return {}
 
 
 def targets(policy: Object, thing: Object, section: str | None) -> bool:

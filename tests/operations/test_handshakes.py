@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from socket import create_server, socket
+from types import SimpleNamespace
 
 import pytest
+from pyinfra.context import ctx_host
 
 from tasks.operations import handshakes
 from tasks.plans.chains import fingerprint
-from tasks.plans.listeners import Listener
+from tasks.plans.handshakes import Ask, Pod
+from tasks.plans.listeners import Handshake, Listener
 from tests.objects import certificate
+from tests.port_forward import forwarding
 
 
 def listener(port: int, hostname: str | None = "shop.example.com") -> Listener:
@@ -102,3 +107,64 @@ def test_no_handshake_has_a_reason() -> None:
     assert ended.why is not None
     assert (ended.chain, refused.why) == ((), "Connection refused")
     assert unsayable.why is not None
+
+
+def over_a_forward(
+    made: ssl.SSLContext, before: bytes = b""
+) -> tuple[Callable[[bytes], bytes], list[bytes]]:
+    """
+    Answers what arrives at a TLS server, piece by piece; and the first that arrived.
+
+    + before: what is said before TLS begins
+    """
+    arrived: list[bytes] = []
+    near, far = ssl.MemoryBIO(), ssl.MemoryBIO()
+    stream = made.wrap_bio(near, far, server_side=True)
+
+    def answer(data: bytes) -> bytes:
+        arrived.append(data)
+        near.write(data.removeprefix(before) if len(arrived) == 1 else data)
+        with suppress(ssl.SSLWantReadError):
+            stream.do_handshake()
+        return far.read()
+
+    return answer, arrived
+
+
+def asked(pod: Pod, answer: Callable[[bytes], bytes], status: int = 101) -> list[Handshake]:
+    here = SimpleNamespace(connector=SimpleNamespace(api=None))
+    with forwarding(answer, status) as (here.connector.api, _), ctx_host.use(here):
+        return handshakes.ask([pod])
+
+
+POD = Pod("eg", "envoy-1", (Ask(listener(443), "shop.example.com", 10443),))
+
+
+def test_a_pod_is_asked_through_the_api_server(tmp_path: Path) -> None:
+    answer, _ = over_a_forward(context(tmp_path))
+    [found] = asked(POD, answer)
+    assert (found.place, found.chain) == ("Pod eg/envoy-1", prints("shop.example.com"))
+
+
+def test_a_pod_that_wants_to_hear_of_the_client_hears_of_nobody(tmp_path: Path) -> None:
+    nobody = b"PROXY UNKNOWN\r\n"
+    answer, arrived = over_a_forward(context(tmp_path), nobody)
+    it = replace(POD.asks[0].listener, proxy_protocol=True)
+    [found] = asked(Pod("eg", "envoy-1", (Ask(it, "shop.example.com", 10443),)), answer)
+    assert arrived[0].startswith(nobody)
+    assert found.chain == prints("shop.example.com")
+
+
+def test_a_port_that_is_not_there_is_said(tmp_path: Path) -> None:
+    answer, _ = over_a_forward(context(tmp_path))
+    [found] = asked(Pod("eg", "envoy-1", (Ask(listener(81), "a.b", 81),)), answer)
+    assert (found.chain, found.why) == ((), "nothing listens on port 81")
+
+
+def test_pods_that_may_not_be_asked(tmp_path: Path) -> None:
+    answer, _ = over_a_forward(context(tmp_path))
+    with pytest.raises(handshakes.Denied, match="no right to create pods/portforward"):
+        asked(POD, answer, 403)
+    assert asked(POD, answer, 404) == []
+    [found] = asked(POD, answer, 500)
+    assert found.why == "port forward: 500 pods is forbidden"

@@ -221,6 +221,20 @@ def test_alpn_is_that_of_the_one_policy_that_counts(
     assert found.alpn == alpn
 
 
+@pytest.mark.parametrize(
+    ("setting", "wanted"),
+    [
+        pytest.param({"proxyProtocol": {}}, True, id="wanted"),
+        pytest.param({"enableProxyProtocol": True}, True, id="in the older spelling"),
+        pytest.param({"enableProxyProtocol": False}, False, id="said not to be"),
+        pytest.param({}, False, id="not said"),
+    ],
+)
+def test_proxy_protocol(setting: dict[str, Any], wanted: bool) -> None:
+    [found] = of_gateways("weu-1", [gateway(TLS)], policies=[policy([], **ALL, **setting)])
+    assert found.proxy_protocol is wanted
+
+
 def test_classes_merge_whose_proxy_says_so() -> None:
     names = {"kind": "EnvoyProxy", "namespace": "eg", "name": "one"}
     classes: list[dict[str, Any]] = [
