@@ -179,7 +179,8 @@ class _Socket:
         groups, ways, joining = _Groups(len(self.members)), [], []
         for name, servers in self.servers.items():
             reached = self.reached(name)
-            if len({self._chain(it) for it in (*servers, *reached)}) < 2 or not servers:
+            chains = {self._chain(it) for it in (*servers, *reached)}
+            if not servers or not reached or len(chains) < 2:
                 continue
             groups.join((*servers, *reached))
             joining.append((servers[0], name))

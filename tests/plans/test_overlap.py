@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 import pytest
 
-from tasks.plans.chains import Certificate
+from tasks.plans.chains import Certificate, covers
 from tasks.plans.listeners import Listener, SecretRef
 from tasks.plans.overlap import Overlap, Served, overlaps
+from tasks.plans.probes import covered
 
 H2 = ("h2", "http/1.1")
 
@@ -247,3 +249,93 @@ def test_a_shared_wildcard_is_one_group() -> None:
     many = [listener(f"l{it}", f"n{it}.example.com", alpn=H2) for it in range(500)]
     (found,) = overlaps(many, {it: [WILD] for it in many})
     assert len(found.members) == 500
+
+
+LABELS = ("a", "b", "x.a")
+DOMAINS = ("example.com", "example.org", "a.example.com")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_same_as_comparing_all_pairs(seed: int) -> None:
+    """Random fleets of one Gateway, ten for each seed, against the definition and the source."""
+    chance = Random(seed)
+    for _ in range(10):
+        every, held = _random(chance)
+        found = overlaps(every, held)
+        fallen = _fallen_back(every, held)
+        edges = _edges(every, held)
+        groups = {
+            frozenset(group)
+            for group in _components(edges)
+            if any(one in group for one, _ in edges if one.alpn or one not in fallen)
+        }
+        told_ = [it for it in found if it.effect == "not found"]
+        assert {frozenset(it.members) for it in told_} == groups
+        for it in told_:
+            assert it.pair
+            assert (it.pair.first, it.pair.second) in edges
+            assert _picked(every, it.pair.sni) is it.pair.first
+            assert _picked(every, it.pair.host) is it.pair.second
+            assert covers(held[it.pair.first][0].names, it.pair.host)
+        lost = {one for it in found if it.effect == "HTTP/1.1" for one in it.members}
+        batches = {it for it in fallen if it.alpn is None}
+        assert {it for it in lost if it.alpn is None} == batches
+
+
+def _random(chance: Random) -> tuple[list[Listener], dict[Listener, list[Certificate]]]:
+    names = [f"{label}.{domain}" for label in ("*", *LABELS) for domain in DOMAINS]
+    hostnames = chance.sample([None, *names], chance.randint(2, 6))
+    every = [
+        listener(f"l{number}", it, alpn=chance.choice([None, H2]))
+        for number, it in enumerate(hostnames)
+    ]
+    held = {
+        it: [certificate(*chance.sample(names, chance.randint(1, 3)), serial=str(number))]
+        for number, it in enumerate(every)
+    }
+    return every, held
+
+
+def _picked(every: list[Listener], name: str) -> Listener | None:
+    """The most precise one, as Envoy matches server names."""
+    taking = [it for it in every if covered(name, it.hostname)]
+    return max(taking, key=lambda it: (it.hostname == name, len(it.hostname or "")), default=None)
+
+
+def _edges(
+    every: list[Listener], held: dict[Listener, list[Certificate]]
+) -> set[tuple[Listener, Listener]]:
+    """From each listener that a client has a connection to, to those whose names it may ask."""
+    labels = (*LABELS, "other", "y.z")
+    names = {f"{label}.{domain}" for label in labels for domain in DOMAINS} | {*DOMAINS}
+    reached = {
+        (it, to)
+        for it in every
+        for name in names
+        if covers(held[it][0].names, name) and (to := _picked(every, name))
+    }
+    return {(it, to) for it, to in reached if it is not to and (it, it) in reached}
+
+
+def _components(edges: set[tuple[Listener, Listener]]) -> list[set[Listener]]:
+    groups: list[set[Listener]] = []
+    for edge in edges:
+        touched = [it for it in groups if it & {*edge}]
+        groups = [it for it in groups if it not in touched] + [{*edge}.union(*touched)]
+    return groups
+
+
+def _fallen_back(every: list[Listener], held: dict[Listener, list[Certificate]]) -> set[Listener]:
+    """Pair by pair, in the order in which Envoy Gateway compares."""
+    marked: set[Listener] = set()
+    for number, one in enumerate(every):
+        if one in marked:
+            continue
+        for other in every[number + 1 :]:
+            if other not in marked and any(
+                covers([first], second) or covers([second], first)
+                for first in held[one][0].names
+                for second in held[other][0].names
+            ):
+                marked |= {one, other}
+    return marked
