@@ -156,16 +156,28 @@ def _owns_certificate(entry: Object) -> bool:
     return "f:tls.crt" in ((entry.get("fieldsV1") or {}).get("f:data") or {})
 
 
-def users(listeners: Iterable[Listener], namespace: str, name: str) -> list[Listener]:
-    """The listeners that serve a Secret, and may."""
+def users(
+    listeners: Iterable[Listener], namespace: str, name: str, grants: Sequence[str] = ()
+) -> list[Listener]:
+    """
+    The listeners that serve a Secret, and may. + grants: namespaces whose listeners may as soon as
+    a ReferenceGrant is written
+    """
     return [
         it
         for it in listeners
         if not it.passthrough
         and any(
-            (ref.namespace, ref.name, ref.allowed) == (namespace, name, True) for ref in it.secrets
+            (ref.namespace, ref.name) == (namespace, name)
+            and (ref.allowed or _place_of(it) in grants)
+            for ref in it.secrets
         )
     ]
+
+
+def _place_of(listener: Listener) -> str:
+    """The namespace of its owner, "edge" for "Gateway edge/public"."""
+    return listener.owner.partition(" ")[2].partition("/")[0]
 
 
 def names(own: Sequence[str], listeners: Iterable[Listener]) -> tuple[str, ...]:

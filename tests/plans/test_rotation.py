@@ -310,6 +310,8 @@ def test_users_and_their_names() -> None:
     every = [ONE, listener(OTHER), denied, through, nameless]
     found = rotation.users(every, "edge", "tls")
     assert found == [ONE, nameless]
+    assert denied in rotation.users(every, "edge", "tls", grants=["edge"])
+    assert denied not in rotation.users(every, "edge", "tls", grants=["shop"])
     assert rotation.names(["Own.example.com", "shop.example.com"], found) == (
         "own.example.com",
         "shop.example.com",
