@@ -109,9 +109,21 @@ def _with_pod(api: Api, pod: Pod, timeout: float) -> list[Handshake] | None:
 
 
 def _with_address(address: str, ask: Ask, timeout: float) -> Handshake:
+    """
+    The load balancer may say who the client is, or something in front of it that is not asked here.
+    """
+    found = _connected(address, ask, timeout, b"")
+    if found.why and ask.listener.proxy_protocol:
+        return _connected(address, ask, timeout, NOBODY)
+    return found
+
+
+def _connected(address: str, ask: Ask, timeout: float, first: bytes) -> Handshake:
+    """+ first: what is said before TLS begins"""
     place = f"address {address}:{ask.port}"
     try:
         with socket.create_connection((address, ask.port), timeout) as raw:
+            raw.sendall(first)
             return _handshake(place, ask, raw, timeout)
     except OSError as error:
         return Handshake(place, ask.listener, ask.sni, why=reason(error))
