@@ -4,7 +4,7 @@ first one's, and what Envoy Gateway or a client would not take. Nothing of a key
 
 Read as Envoy Gateway 1.8 and 1.9 read it (internal/gatewayapi/tls.go): each block of tls.crt must
 be a certificate that is valid today, or the whole Secret is refused; of tls.key the first key
-counts, and it must be the first certificate's. What Envoy 1.38 and 1.39 refuse behind that, and
+counts, and it must be the first certificate's. What Envoy 1.39.1 refuses behind that, and
 with it every change of the same proxies, was tried with ``envoy --mode validate``.
 """
 

@@ -263,7 +263,7 @@ def test_a_stop_lets_the_ring_finish() -> None:
             "",
             "max_failed: 3 clusters may fail, but there are only 2: set it to fewer",
         ),
-        ({}, 'bake="soon"', 'bake: \'soon\' is not a time such as "90s", "10m" or "1h"'),
+        ({}, 'bake="soon"', 'bake: \'soon\' is not a time such as "90s", "10m", "1h" or "30d"'),
     ],
 )
 def test_refused(data: dict[str, Any], arguments: str, said: str) -> None:
