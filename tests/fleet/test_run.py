@@ -160,7 +160,8 @@ clusters = [
     Case(
         "windows that cannot be met, a time that is none",
         [
-            'inventory/prod.py: weu-1: bake: \'soon\' is not a time such as "90s", "10m", "1h" or "30d"',
+            "inventory/prod.py: weu-1: bake: 'soon' is not a time such as "
+            '"90s", "10m", "1h" or "30d"',
             "inventory/prod.py: weu-1: window: zone 'Europe/Bielefeld' is not known: write one "
             "such as 'Europe/Berlin' or 'UTC'",
             "inventory/prod.py: neu-1: window: it closed at 2020-01-02T00:00 UTC: set one to come",
