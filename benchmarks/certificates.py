@@ -5,8 +5,8 @@ The bounds of the audit of certificates, measured on real API servers with 30 HT
     python benchmarks/certificates.py --print        three minutes with parts cached; needs root
 
 The API servers are those of a lab without nodes, with tests/lab/standin.py in the place of the
-controller; the 64 clusters share two of them. No proxy runs there, so ``probe.enabled`` is false in
-that run, and as many handshakes as its listeners would take are measured by themselves, with a TLS
+controller; the 64 clusters share two of them. No proxy runs there, so none is asked in that run,
+and as many handshakes as its listeners would take are measured by themselves, with a TLS
 server on this machine. The clusters that share an API server have the same Secrets, which are
 parsed once: as many different ones are parsed by themselves, and added.
 """
@@ -87,6 +87,7 @@ def many(folder: Path, members: Any, log: Path) -> dict[str, float]:
     names = [f"c-{it}" for it in range(CLUSTERS)]
     kubeconfig = folder / "kubeconfig-of-many"
     data = {**data, "kube_config": str(kubeconfig), "probe": {"enabled": False}}
+    data["namespace"] = "nowhere"  # the Pods that the stand-in says run are not to be asked
     (folder / "fleet.py").write_text(f"clusters = {[(f'@kube/{it}', data) for it in names]!r}\n")
     before = len(log.read_text().splitlines())
     with distant(members, names, DELAY, kubeconfig):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from tasks.checks.certificates import dates, usable
 from tasks.checks.findings import Finding, Severity, Where
 from tasks.plans.chains import Chain, Held, Problem, covers, trusted
-from tasks.plans.handshakes import by_name
+from tasks.plans.handshakes import UNREACHED, by_name
 from tasks.plans.listeners import Handshake, Listener
 
 Place = tuple[str, str]
@@ -23,15 +23,28 @@ def findings(
     + held: Secrets of type TLS, by namespace and name; None where they were not read. A listener
       that none of them is good for serves nothing, which is the finding of the Secret.
     """
-    for (listener, sni), asked in by_name(handshakes).items():
+    every = list(handshakes)
+    yield from _unreached(every)
+    for (listener, sni), asked in by_name(every).items():
         if listener.passthrough and not listener.hosts:  # nobody said that a backend is there
             continue
-        silent = [it for it in asked if it.why]
+        silent = [it for it in asked if it.why and not it.why.startswith(UNREACHED)]
         if silent and (listener.passthrough or held is None or _can_serve(listener, held, now)):
             yield _no_handshake(listener, sni, asked, silent)
         if not listener.passthrough:
             known = _chains(listener, held or {})
             yield from _compared(listener, sni, [it for it in asked if not it.why], known, now)
+
+
+def _unreached(handshakes: Iterable[Handshake]) -> Iterator[Finding]:
+    """Pods that no port forward leads to, which says nothing about what they serve."""
+    found = {
+        (it.listener.cluster, it.place): it.why
+        for it in handshakes
+        if it.why and it.why.startswith(UNREACHED)
+    }
+    for (cluster, place), why in found.items():
+        yield not_read(cluster, f"{place} was not asked: {why}", "look at its node, and ask again")
 
 
 def _can_serve(listener: Listener, held: Mapping[Place, Held], now: datetime) -> bool:

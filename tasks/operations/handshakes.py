@@ -16,7 +16,7 @@ from tasks.facts.kube import KubeObjects
 from tasks.fleet.guard import FactFailed, fact, session
 from tasks.operations.probe import reason
 from tasks.plans import chains, proxies
-from tasks.plans.handshakes import Ask, Pod, to_addresses, to_pods
+from tasks.plans.handshakes import UNREACHED, Ask, Pod, to_addresses, to_pods
 from tasks.plans.listeners import Handshake, Listener
 
 #: As ``public_bytes`` of a certificate of the module ssl wants it.
@@ -104,7 +104,7 @@ def _with_pod(api: Api, pod: Pod, timeout: float) -> list[Handshake] | None:
             return None
         if error.status == 404:  # it has gone since
             return []
-        why = f"port forward: {error}"
+        why = f"{UNREACHED}{error}"
         return [Handshake(pod.title, it.listener, it.sni, why=why) for it in pod.asks]
 
 

@@ -13,6 +13,8 @@ from tasks.plans.proxies import container_port, container_ports, owner
 Object = Mapping[str, Any]
 #: Names that a listener is asked for at most, where one name does not show all that it serves.
 NAMES = 8
+#: How the reason begins where a Pod was not asked at all.
+UNREACHED = "port forward: "
 
 
 @dataclass(frozen=True)

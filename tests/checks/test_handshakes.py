@@ -166,6 +166,17 @@ def test_what_to_do(handshakes: list[Handshake], fix: str) -> None:
     assert found.fix == fix
 
 
+def test_a_pod_that_is_not_reached_says_nothing_of_what_it_serves() -> None:
+    why = "port forward: 500 error dialing backend"
+    unreached = replace(silent(TWO), why=why)
+    [found] = findings([shown(ONE, A), unreached], held(A), NOW)
+    assert (found.code, found.severity, found.what) == (
+        "GW600",
+        "info",
+        f"{TWO} was not asked: {why}",
+    )
+
+
 def test_backends_may_serve_what_they_like_but_something() -> None:
     passed = replace(LISTENER, passthrough=True, secrets=())
     assert not list(
