@@ -183,12 +183,25 @@ def test_without_the_right_to_read_secrets_sockets_are_asked(
     command_line: CommandLine, api: ApiServer, port: int, tmp_path: Path
 ) -> None:
     cluster(api, "weu-1", port)
-    api.answer("GET", SECRETS, status(403, "secrets is forbidden"))
+    for it in (SECRETS, "/api/v1/namespaces/edge/secrets"):
+        api.answer("GET", it, status(403, "secrets is forbidden"))
     outcome = audited(command_line, api, tmp_path)
     assert (findings(outcome), outcome.code) == (["info GW600"], 0)
     [row] = [it for it in outcome.lines if it.startswith("weu-1")]
     assert "edge/shop-tls (not read)" in row
     assert row.endswith("1 of 1")
+
+
+def test_the_right_to_read_secrets_where_listeners_name_them_suffices(
+    command_line: CommandLine, api: ApiServer, port: int, tmp_path: Path
+) -> None:
+    cluster(api, "weu-1", port)
+    api.answer("GET", SECRETS, status(403, "secrets is forbidden"))
+    there = listed("v1", "Secret", [secret()])
+    api.answer("GET", "/api/v1/namespaces/edge/secrets", Answer(body=there))
+    outcome = audited(command_line, api, tmp_path)
+    assert (findings(outcome), outcome.code) == ([], 0)
+    assert [it for it in outcome.lines if " edge/shop-tls " in it and it.endswith("1 of 1")]
 
 
 def test_read_secrets_false_asks_for_none(

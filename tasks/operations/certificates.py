@@ -64,10 +64,10 @@ class Seen:
 
 
 def read_secrets(seen: Seen) -> None:
-    """Those of type TLS, in one request; of others that listeners refer to, their type alone."""
+    """Those of type TLS; of others that listeners refer to, their type alone."""
     try:
         seen.types = {}
-        seen.held = {(it.namespace, it.name): it for it in fact(TlsSecrets)}
+        seen.held = {(it.namespace, it.name): it for it in _tls_secrets(seen.listeners)}
         missing = {
             (ref.namespace, ref.name)
             for it in seen.listeners
@@ -85,10 +85,27 @@ def read_secrets(seen: Seen) -> None:
         seen.not_read["no right to read Secrets: only what is served was checked"] = ROLE
 
 
+def _tls_secrets(listeners: Iterable[Listener]) -> list[Held]:
+    """In one request, or where that is not allowed in one for each namespace that is named."""
+    try:
+        return fact(TlsSecrets)
+    except FactFailed as error:
+        places = sorted({ref.namespace for it in listeners for ref in it.secrets})
+        if ": 403 " not in str(error) or not places:
+            raise
+        return [it for place in places for it in fact(TlsSecrets, namespace=place)]
+
+
 def read_own(seen: Seen, namespace: str) -> None:
     """The controller's own Secrets, where Secrets may be read. + namespace: the controller's"""
-    if seen.held is not None:
+    if seen.held is None:
+        return
+    try:
         seen.own = fact(PublicParts, namespace=namespace)
+    except FactFailed as error:
+        if ": 403 " not in str(error):
+            raise
+        seen.not_read["no right to read the controller's own Secrets"] = ROLE
 
 
 def read_authorities(seen: Seen, policies: Iterable[Object], grants: Sequence[Object]) -> None:
