@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
     one = command(acme, "install cert-manager, and pebble as an ACME server with its DNS")
     one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
+    one.add_argument("--remove", action="store_true", help="take it away again")
     return top
 
 
@@ -198,8 +199,11 @@ def acme(asked: argparse.Namespace) -> None:
     if not one.nodes:
         raise UsageError(f"lab {one.name!r} has no nodes: nothing runs on its clusters")
     members = one.members() if asked.cluster is None else [one.member(asked.cluster)]
-    found = parts.find(catalogue.acme_parts())
     with ThreadPoolExecutor(len(members)) as pool:
+        if asked.remove:
+            list(pool.map(application.remove, members))
+            return
+        found = parts.find(catalogue.acme_parts())
         list(pool.map(lambda member: application.install(one, member, found), members))
 
 

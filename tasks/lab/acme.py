@@ -21,6 +21,8 @@ from tasks.lab.state import Cluster, Lab
 DIRECTORY = "https://pebble.pebble:14000/dir"
 IMAGES = ("pebble", "cert-manager-controller", "cert-manager-acmesolver", "cert-manager-names")
 DEPLOYMENTS = (("pebble", "names"), ("pebble", "pebble"), ("cert-manager", "cert-manager"))
+DEFINITION = {"kind": "CustomResourceDefinition"}
+DEFINITIONS = manifests.PATHS["CustomResourceDefinition"]
 CRDS = "/apis/cert-manager.io/v1"
 
 
@@ -38,16 +40,8 @@ def install(lab: Lab, member: Cluster, parts: Mapping[str, Path]) -> None:
     manifests.apply(api, _crds(parts["cert-manager-crds"]))
     manifests.apply(api, manifests.load("dns.yaml"))
     dns = api.get("/api/v1/namespaces/pebble/services/names")["spec"]["clusterIP"]
-    values = {
-        "dns": dns,
-        "names_image": NAMES.names,
-        "pebble_image": NAMES.pebble,
-        "controller_image": NAMES.cert_manager,
-        "acmesolver_image": NAMES.acmesolver,
-        **_certificate(member),
-    }
     wait_for(f"{member.name}: CRDs of cert-manager", lambda: _served(api), 60, "see the API server")
-    manifests.apply(api, manifests.load("acme.yaml", **values))
+    manifests.apply(api, manifests.load("acme.yaml", **_values(member, dns)))
     for namespace, name in DEPLOYMENTS:
         wait_for(
             f"{member.name}: Deployment {namespace}/{name}",
@@ -58,9 +52,59 @@ def install(lab: Lab, member: Cluster, parts: Mapping[str, Path]) -> None:
     say(f"{member.name}: cert-manager runs; the ACME server is {DIRECTORY}, signed by {ca(lab)}")
 
 
+def remove(member: Cluster) -> None:
+    """
+    Take it all away again, with every object of cert-manager; Secrets with certificates stay. The
+    controller goes last, for it has to let go of challenges.
+    """
+    api = Api(member)
+    listed = api.get(DEFINITIONS)["items"]
+    ours = [it for it in listed if it["spec"]["group"].endswith("cert-manager.io")]
+    for it in ours:
+        _delete(api, manifests.path_of(DEFINITION | it))
+    wait_for(
+        f"{member.name}: no CRD of cert-manager",
+        lambda: not any(_is_there(api, manifests.path_of(DEFINITION | it)) for it in ours),
+        90,
+        f"see `kubectl --context {member.name} get challenges --all-namespaces`",
+    )
+    blank = dict.fromkeys(_values(member, ""), "")
+    things = [*manifests.load("dns.yaml"), *manifests.load("acme.yaml", **blank)]
+    for it in reversed(things):
+        _delete(api, manifests.path_of(it))
+    say(f"{member.name}: cert-manager and the ACME server are gone")
+
+
 def ca(lab: Lab) -> Path:
     """The authority that signed the ACME server's own certificate."""
     return lab.root / "ca.crt"
+
+
+def _values(member: Cluster, dns: str) -> dict[str, str]:
+    return {
+        "dns": dns,
+        "names_image": NAMES.names,
+        "pebble_image": NAMES.pebble,
+        "controller_image": NAMES.cert_manager,
+        "acmesolver_image": NAMES.acmesolver,
+        **_certificate(member),
+    }
+
+
+def _delete(api: Api, path: str) -> None:
+    try:
+        api.request("DELETE", f"{path}?propagationPolicy=Background")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+def _is_there(api: Api, path: str) -> bool:
+    try:
+        api.get(path)
+    except ApiError as error:
+        return error.status != 404
+    return True
 
 
 def _need_gateway_api(api: Api) -> None:

@@ -1,6 +1,7 @@
 // Command names is the public DNS of one lab cluster: a name has the address of the Gateway whose
 // HTTP listener admits it, the most specific one first, as external-dns would have published it.
-// Any other name does not exist.
+// Any other name does not exist, and none outside of "test": a Pod asks for
+// "shop.lab.test.demo.svc.cluster.local" first.
 package main
 
 import (
@@ -60,6 +61,9 @@ func answer(question *dns.Msg, gateways *gateway.GatewayList, err error) *dns.Ms
 func address(name string, gateways []gateway.Gateway) net.IP {
 	var best net.IP
 	longest := -1
+	if !strings.HasSuffix(name, ".test") {
+		return nil
+	}
 	for _, one := range gateways {
 		for _, listener := range one.Spec.Listeners {
 			if listener.Port != 80 || listener.Protocol != gateway.HTTPProtocolType {
