@@ -151,6 +151,9 @@ def refused(data: Cluster) -> Steps:
 @fleet_operation()
 def put_back(data: Cluster) -> Steps:
     """What nobody proved goes back to what was there, and that is proven too."""
+    if not change.begun():  # somebody else works here
+        return
+    change.begin(data, release=False)
     work = [it for it in _written() if not it.proven]
     back = [it for it in work if it.former is not None and it.certificate is None]
     for it in work:

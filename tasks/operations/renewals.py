@@ -113,10 +113,11 @@ def _decide_one(
     if entry.source == "cert-manager" or feeder is not None:
         _decide_fed(data, it, feeder, found)
         return
-    names = rotation.names(entry.names, users)
+    made_for = rotation.names(entry.names, users)
+    names = rotation.needed(entry.names, users, it.old.names if it.old else ())
     offered = None
     if entry.source != "self-signed":
-        it.pair = sources.material(data, entry, names)
+        it.pair = sources.material(data, entry, made_for)
         offered = it.wanted = chains.read(it.pair.certificate, it.pair.key)
     now = fleet_run.now()
     decision = rotation.decide(
@@ -135,7 +136,7 @@ def _decide_one(
     elif decision.why:
         it.why = decision.why
         if it.pair is None:
-            it.pair = sources.material(data, entry, names)
+            it.pair = sources.material(data, entry, made_for)
             it.wanted = chains.read(it.pair.certificate, it.pair.key)
         found.rotations.append(it)
 

@@ -189,6 +189,24 @@ def names(own: Sequence[str], listeners: Iterable[Listener]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(it.lower() for it in (*own, *asked)))
 
 
+def needed(
+    own: Sequence[str], listeners: Iterable[Listener], held: Sequence[str]
+) -> tuple[str, ...]:
+    """
+    ``names`` without which clients are turned away: a listener "*.example.com" is content with the
+    hosts of its routes, unless the certificate that it has covers the wildcard.
+
+    + held: names of the certificate in place
+    """
+    every = list(listeners)
+    wide = {it.hostname for it in every if it.hosts and str(it.hostname).startswith("*.")}
+    less = {str(it) for it in wide if not covers(held, str(it))}
+    kept = [it for it in names(own, every) if it in own or it not in less]
+    return tuple(
+        dict.fromkeys([*kept, *(x for it in every if it.hostname in less for x in it.hosts)])
+    )
+
+
 def decide(
     current: Chain | None,
     offered: Chain | None,

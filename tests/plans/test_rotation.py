@@ -320,6 +320,23 @@ def test_users_and_their_names() -> None:
     )
 
 
+def test_names_without_which_clients_are_turned_away() -> None:
+    wide = listener(MINE, hostname="*.example.com", hosts=("a.example.com", "b.example.com"))
+    bare = listener(MINE, hostname="*.lab.test")
+    assert rotation.needed((), [ONE, wide, bare], ("a.example.com",)) == (
+        "shop.example.com",
+        "*.lab.test",
+        "a.example.com",
+        "b.example.com",
+    )
+    assert rotation.needed((), [wide], ("*.example.com",)) == ("*.example.com",)
+    assert rotation.needed(("*.example.com",), [wide], ()) == (
+        "*.example.com",
+        "a.example.com",
+        "b.example.com",
+    )
+
+
 def shake(serial: str, place: str = "Pod eg/envoy-1", of: Listener = ONE, **more: Any) -> Handshake:
     prints = (f"print of {serial}",) if serial else ()
     return Handshake(place, of, "shop.example.com", prints, serial, **more)
