@@ -13,7 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 from tasks.plans import control_plane
-from tasks.plans.kinds import ENVOY_GATEWAY, EXPERIMENTAL, GATEWAY_API, KINDS
+from tasks.plans.kinds import (
+    ACME,
+    CERT_MANAGER,
+    ENVOY_GATEWAY,
+    EXPERIMENTAL,
+    GATEWAY_API,
+    KINDS,
+)
 from tasks.plans.lease import NAME as LEASE
 
 #: No namespace has this name, so rules asked for in it are those of the whole cluster.
@@ -143,16 +150,21 @@ _TLS = (
     f"referencegrants.{GATEWAY_API}",
     *(f"{it}.{ENVOY_GATEWAY}" for it in ("clienttrafficpolicies", "envoyproxies")),
 )
-_CERT_MANAGER = ("certificates.cert-manager.io", "certificaterequests.cert-manager.io")
-_ISSUERS = ("issuers.cert-manager.io", "clusterissuers.cert-manager.io")
+#: What cert-manager makes on the way to a certificate.
+_ATTEMPTS = (
+    f"certificaterequests.{CERT_MANAGER}",
+    f"orders.{ACME}",
+    f"challenges.{ACME}",
+)
 SCHEDULED: Mapping[str, tuple[str, ...]] = {
     "backup": ("namespaces", "services"),
     "certificates": (
         *_TLS,
         f"backendtlspolicies.{GATEWAY_API}",
         f"backends.{ENVOY_GATEWAY}",
-        *_CERT_MANAGER,
-        *_ISSUERS,
+        f"certificates.{CERT_MANAGER}",
+        *_ATTEMPTS,
+        *("gateways.networking.istio.io", "pods", "services"),
     ),
     "rotate_certificates": _TLS,
     "rotate_control_plane": _ROUTED,
@@ -183,7 +195,8 @@ def scheduled(
         rights += [Right("list", "pods", it), Right("list", "services", it)]
     rights += wished(proxies)
     if deploy == "certificates":
-        return [*rights, Right("list", "secrets"), Right("list", "configmaps")]
+        rights += [Right(it, "secrets") for it in ("get", "list")]
+        return [*rights, Right("get", "configmaps")]
     rights += [
         Right(verb, "leases.coordination.k8s.io", namespace, names)
         for verb, names in (("create", ()), ("get", (LEASE,)), ("update", (LEASE,)))
@@ -198,9 +211,9 @@ def scheduled(
     for place, names in sorted(secrets.items()):
         rights += [Right(it, "secrets", place, tuple(sorted(names))) for it in ("get", "patch")]
     for place in sorted(set(asked)):
-        rights += [Right(it, _CERT_MANAGER[0], place) for it in ("get", "list")]
-        rights.append(Right("patch", "certificates/status.cert-manager.io", place))
-        rights.append(Right("list", _CERT_MANAGER[1], place))
+        rights.append(Right("get", f"certificates.{CERT_MANAGER}", place))
+        rights.append(Right("patch", f"certificates/status.{CERT_MANAGER}", place))
+        rights += [Right("list", it, place) for it in _ATTEMPTS]
     return list(dict.fromkeys(rights))
 
 
