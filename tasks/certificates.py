@@ -29,8 +29,14 @@ from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
-from tasks.operations import certificates as found
-from tasks.operations.certificates import Seen
+from tasks.operations.certificates import (
+    Seen,
+    look,
+    read_authorities,
+    read_own,
+    read_secrets,
+    try_overlaps,
+)
 from tasks.plans import certificates, chains, istio, listeners, overlap
 from tasks.plans.cert_manager import Attempts
 from tasks.plans.kinds import ACME, CERT_MANAGER, ENVOY_GATEWAY, GATEWAY_API, ISTIO, KINDS
@@ -43,7 +49,6 @@ SCHEMA = "envoyfleet.certificates/1"
 #: Seconds after which what differs is looked at once more: a Secret that changes this moment is at
 #: the proxies within two.
 AGAIN = 3.0
-
 
 _rows: dict[str, dict[str, Any]] = {}
 _seen: dict[str, Seen] = {}
@@ -69,17 +74,17 @@ def read(data: Cluster) -> Steps:
     every = objects()
     seen = Seen([*listeners_of(data, every), *_of_istio(every)])
     if data.read_secrets:
-        found.read_secrets(seen)
-        found.read_own(seen, data.namespace)
-    found.read_authorities(seen, _policies(every), every(GATEWAY_API, "ReferenceGrant"))
+        read_secrets(seen)
+        read_own(seen, data.namespace)
+    read_authorities(seen, _policies(every), every(GATEWAY_API, "ReferenceGrant"))
     place, addresses = of_proxies(data), data.probe.enabled
-    found.look(seen, place, addresses)
+    look(seen, place, addresses)
     if any(_of_sockets(seen)):
         time.sleep(AGAIN)
         if seen.held is not None:
-            found.read_secrets(seen)
-        found.look(seen, place, addresses)
-    found.try_overlaps(seen, every(GATEWAY_API, "Gateway"), _routes(every), addresses)
+            read_secrets(seen)
+        look(seen, place, addresses)
+    try_overlaps(seen, every(GATEWAY_API, "Gateway"), _routes(every), addresses)
     issued = certificates.issued_by(every(CERT_MANAGER, "Certificate"))
     findings = [*_findings(seen, data, roots), *_of_cert_manager(seen, every)]
     fleet_run.current().findings += findings

@@ -135,7 +135,7 @@ def _authority(ref: AuthorityRef, seen: Seen) -> Found | None:
     except FactFailed as error:
         if ": 403 " not in str(error):
             raise
-        seen.not_read[f"no right to read {ref.title}"] = "allow get on configmaps"
+        seen.not_read[f"no right to read {ref.title}"] = "allow get and list there"
         return None
     if thing is None:
         return "does not exist"
