@@ -106,13 +106,40 @@ def _rights(deploy: str, name: str, data: Mapping[str, Any]) -> list[permissions
 
 
 def clusters(path: Path) -> dict[str, Mapping[str, Any]]:
-    """By name, the data of the clusters of an inventory that is one list, as samples here are."""
+    """
+    By name, the data of all clusters of an inventory: its own, that of its groups in group_data/
+    beside the inventory, and that of all.
+    """
     if not path.is_file():
         raise Unusable(f"{path} does not exist: name the file of an inventory")
-    found = runpy.run_path(str(path)).get("clusters")
-    if not isinstance(found, list):
-        raise Unusable(f"{path} has no list of clusters: name the inventory of one")
-    return {str(it[0]).partition("/")[2]: it[1] for it in found}
+    found: dict[str, Mapping[str, Any]] = {}
+    for group, members in _public(path).items():
+        if not isinstance(members, list):
+            continue
+        shared = {**_public(_beside(path, "all")), **_public(_beside(path, group))}
+        for it in members:
+            name, data = it if isinstance(it, tuple) else (it, {})
+            key = str(name).partition("/")[2]
+            found[key] = {**shared, **found.get(key, {}), **data}
+    if not found:
+        raise Unusable(f"{path} has no list of clusters: name the file of an inventory")
+    return found
+
+
+def _beside(path: Path, group: str) -> Path:
+    return path.parent / "group_data" / f"{group}.py"
+
+
+def _public(path: Path) -> dict[str, Any]:
+    """What a file defines, none where it does not exist."""
+    if not path.is_file():
+        return {}
+    try:
+        every = runpy.run_path(str(path))
+    except Exception as error:  # whatever is wrong with somebody's file is one line
+        line = " ".join(str(error).split())
+        raise Unusable(f"{path}: {type(error).__name__}: {line}") from error
+    return {key: it for key, it in every.items() if key.islower() and not key.startswith("_")}
 
 
 def locked(requirements: str, wanted: Iterable[str]) -> str:

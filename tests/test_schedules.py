@@ -187,6 +187,29 @@ def test_refused_in_one_line(
     assert capsys.readouterr().err == f"{message}\n"
 
 
+def test_the_clusters_of_an_inventory_with_groups(tmp_path: Path) -> None:
+    (tmp_path / "group_data").mkdir()
+    (tmp_path / "group_data/all.py").write_text("namespace = 'eg'\nring = 1\n")
+    (tmp_path / "group_data/production.py").write_text("ring = 2\n")
+    (tmp_path / "fleet.py").write_text(
+        "_shared = [1]\n"
+        "canary = [('@kube/weu-1', {'release': 'own'})]\n"
+        "production = ['@kube/weu-2', ('@kube/weu-3', {'ring': 3})]\n"
+    )
+    assert schedule.clusters(tmp_path / "fleet.py") == {
+        "weu-1": {"namespace": "eg", "ring": 1, "release": "own"},
+        "weu-2": {"namespace": "eg", "ring": 2},
+        "weu-3": {"namespace": "eg", "ring": 3},
+    }
+    assert "weu-1" in schedule.clusters(ROOT / "inventory/prod.py")
+
+
+def test_an_inventory_that_is_no_python(tmp_path: Path) -> None:
+    (tmp_path / "fleet.py").write_text("clusters = [")
+    with pytest.raises(schedule.Unusable, match=r"fleet.py: SyntaxError: '\[' was never closed"):
+        schedule.clusters(tmp_path / "fleet.py")
+
+
 def test_what_is_printed_is_yaml(capsys: pytest.CaptureFixture[str]) -> None:
     assert schedule.main(["backup", str(SAMPLE), "--image", IMAGE, "--schedule", "1 2 * * *"]) == 0
     found = list(yaml.safe_load_all(capsys.readouterr().out))
