@@ -110,8 +110,10 @@ def many(folder: Path, members: Any, log: Path) -> dict[str, float]:
     if status:
         raise SystemExit(text[-3000:])
     found = json.loads(text[text.index("{") :])["clusters"]
-    assert [len(it["listeners"]) for it in found] == [GATEWAYS * LISTENERS] * CLUSTERS
-    assert all(it["other_secrets"] == SECRETS - GATEWAYS * LISTENERS for it in found)
+    unread = [it for it in found if "unreachable" in it]
+    assert not unread, unread[:3]
+    assert {len(it["listeners"]) for it in found} == {GATEWAYS * LISTENERS + 1}  # and the lab's own
+    assert all(it["other_secrets"] >= SECRETS - GATEWAYS * LISTENERS for it in found)
     asked = [json.loads(it)["requestURI"] for it in log.read_text().splitlines()[before:]]
     own = [it for it in asked if "/leases" not in it and "watch" not in it]
     secrets = [it for it in own if "/secrets" in it]
