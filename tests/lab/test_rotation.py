@@ -26,25 +26,32 @@ from tests.leaks import watched
 
 pytestmark = pytest.mark.lab
 
-PLACE, GATEWAY = "rotation", "rotation/public"
+#: The Gateway's namespace, and the Secret's: a grant lets one use the other.
+PLACE, SAFE = "rotation", "rotation-certificates"
 HOST = "shop.rotation.test"
-SECRET = ("secret", "shop-tls", "--namespace", PLACE)
+SECRET = ("secret", "shop-tls", "--namespace", SAFE)
 ENTRY = {
-    "namespace": PLACE,
+    "namespace": SAFE,
     "secret": "shop-tls",
     "source": "files",
     "certificate": "shop.pem",
     "key": "shop.key",
+    "grants": [PLACE],
 }
 DATA = (
     "--data",
     f"certificates={json.dumps([ENTRY])}",
     "--data",
-    'probe={"timeout": 60, "rate": 0}',
+    'probe={"timeout": 180, "rate": 0}',
 )
 CONTROLLER = ("deployment", "envoy-gateway", "--namespace", "envoy-gateway-system")
+#: A busy machine answers the kubelet late: such a proxy would be taken out, or even restarted.
+PATIENT = {"failureThreshold": 100, "timeoutSeconds": 20}
+PROBES = {"livenessProbe": PATIENT, "readinessProbe": PATIENT}
+CONTAINERS = [{"name": it, **PROBES} for it in ("envoy", "shutdown-manager")]
 OBJECTS: list[dict[str, Any]] = [
     {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PLACE}},
+    {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SAFE}},
     {
         "apiVersion": "gateway.envoyproxy.io/v1alpha1",
         "kind": "EnvoyProxy",
@@ -56,6 +63,10 @@ OBJECTS: list[dict[str, Any]] = [
                     "envoyDeployment": {
                         "replicas": 2,
                         "container": {"resources": {"requests": {"cpu": "10m"}}},
+                        "patch": {
+                            "type": "StrategicMerge",
+                            "value": {"spec": {"template": {"spec": {"containers": CONTAINERS}}}},
+                        },
                     }
                 },
             }
@@ -80,7 +91,7 @@ OBJECTS: list[dict[str, Any]] = [
                     "port": 443,
                     "protocol": "HTTPS",
                     "hostname": HOST,
-                    "tls": {"certificateRefs": [{"kind": "Secret", "name": "shop-tls"}]},
+                    "tls": {"certificateRefs": [{"namespace": SAFE, "name": "shop-tls"}]},
                 }
             ],
         },
@@ -112,7 +123,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     yield found
     for name in found.names:
         found.kubectl(name, "delete", "gateway", "public", "--namespace", PLACE)
-        found.kubectl(name, "delete", "namespace", PLACE, "--wait=false")
+        found.kubectl(name, "delete", "namespace", PLACE, SAFE, "--wait=false")
 
 
 @pytest.fixture(scope="module")
@@ -153,12 +164,6 @@ def why(fleet: Fleet, cluster: str) -> str:
     return str(one["why"])
 
 
-def secret_writes(fleet: Fleet, cluster: str, since: int) -> list[str]:
-    return [
-        it for it in writes(fleet.requests(cluster)[since:]) if "envoyfleet" in it or PLACE in it
-    ]
-
-
 @contextmanager
 def shaken(fleet: Fleet) -> Iterator[Sequence[Shaken]]:
     """50 new handshakes a second with each cluster."""
@@ -167,9 +172,11 @@ def shaken(fleet: Fleet) -> Iterator[Sequence[Shaken]]:
 
 
 def test_first_import(fleet: Fleet, life: dict[str, Pair]) -> None:
-    """The Gateway has waited for its Secret; two Pods and the address serve it when it is done."""
+    """
+    The Gateway has waited for its Secret and for the grant; Pods and address serve it in the end.
+    """
     offer(fleet, life["first"])
-    ended = rotated(fleet, "--data", 'probe={"timeout": 180, "rate": 0}')
+    ended = rotated(fleet)
     assert ended.code == 0, ended.text
     for name in fleet.names:
         found = list(answers(fleet, name).values())
@@ -226,7 +233,7 @@ def test_a_bad_chain_never_reaches_the_cluster(fleet: Fleet, life: dict[str, Pai
     ended = rotated(fleet, "--data", 'max_failed="100%"')
     assert ended.code == 1, ended.text
     for name in fleet.names:
-        assert why(fleet, name).startswith(f"Secret {PLACE}/shop-tls: ")
+        assert why(fleet, name).startswith(f"Secret {SAFE}/shop-tls: ")
         assert writes(fleet.requests(name)[before[name] :]) == []
 
 
@@ -275,7 +282,7 @@ def test_what_no_proxy_takes_up(fleet: Fleet, life: dict[str, Pair], deaf: str) 
         ended = rotated(fleet, "--limit", deaf)
     assert ended.code == 0, ended.text
     [one] = fleet.report()["clusters"]
-    assert "rotate_certificates did not prove it" in one["facts"][f"Secret {PLACE}/shop-tls"]
+    assert "rotate_certificates did not prove it" in one["facts"][f"Secret {SAFE}/shop-tls"]
     assert set(held(fleet, deaf)["data"]) == {"tls.crt", "tls.key"}
     assert not marked(fleet, deaf)
     for it in met:
