@@ -29,6 +29,7 @@ BOUNDS = {
     "connections while it ran": (None, ""),
     "connections or handshakes that failed": (0.0, ""),
     "longest time without an answer": (None, "s"),
+    "by how much the clients themselves were late": (None, "s"),
     "a new route after a stage, at most": (5.0, "s"),
     "streams that broke": (0.0, ""),
     "rotation: wall": (None, "s"),
@@ -63,12 +64,15 @@ def measured(place: Path) -> dict[str, float]:
                 raise SystemExit((fleet.folder / "runs").as_posix() + ": the rotation failed")
             took = time.monotonic() - begun
         after = scene.streams(fleet)
+        for at, scheme, kind in met.lost:
+            print(f"lost after {at} s: {scheme} {kind}")
     finally:
         run("down", name=LAB)
     return {
         "connections while it ran": met.sent,
         "connections or handshakes that failed": len(met.lost),
         "longest time without an answer": met.longest_gap,
+        "by how much the clients themselves were late": met.late,
         "a new route after a stage, at most": max(routes),
         "streams that broke": sum(after.get(pod) != count for pod, count in before.items()),
         "rotation: wall": took,
