@@ -17,9 +17,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tasks.checks.overlap import findings
-from tasks.plans.chains import Certificate
 from tasks.plans.listeners import Listener
 from tasks.plans.overlap import overlaps
+from tasks.plans.x509 import Certificate
 
 COUNT, BOUND = 10_000, 2.0
 Layout = list[tuple[Listener, Certificate]]

@@ -37,7 +37,7 @@ from tasks.operations.certificates import (
     read_secrets,
     try_overlaps,
 )
-from tasks.plans import certificates, chains, istio, listeners, overlap
+from tasks.plans import certificates, istio, listeners, overlap, roots
 from tasks.plans.cert_manager import Attempts
 from tasks.plans.kinds import ACME, CERT_MANAGER, ENVOY_GATEWAY, GATEWAY_API, ISTIO, KINDS
 from tasks.plans.listeners import Listener
@@ -170,7 +170,7 @@ def _roots(data: Cluster) -> frozenset[str] | None:
     if data.trust is None:
         return None
     try:
-        found = chains.roots(Path(data.trust).read_bytes())
+        found = roots.roots(Path(data.trust).read_bytes())
     except OSError as error:
         raise DeployError(f"trust: {data.trust}: {error.strerror}") from error
     if not found:

@@ -23,7 +23,7 @@ from tasks.operations import handshakes, renewals
 from tasks.operations.kube import apply_steps, show, wait_until
 from tasks.operations.objects import Batch
 from tasks.operations.renewals import Decided, Rotation
-from tasks.plans import chains, rotation
+from tasks.plans import rotation, x509
 from tasks.plans.chains import Chain
 from tasks.plans.listeners import Handshake, Listener
 
@@ -299,7 +299,7 @@ def _not_back(it: Rotation, after: Sequence[Handshake]) -> list[str]:
 
 def _unserved_addresses(
     data: Cluster,
-    served: Sequence[tuple[Sequence[Listener], Chain, chains.Certificate | None]],
+    served: Sequence[tuple[Sequence[Listener], Chain, x509.Certificate | None]],
 ) -> list[str]:
     """For baking: what was proven and does not hold any more."""
     if not data.probe.enabled:

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
-from tasks.plans import chains, listeners
+from tasks.plans import chains, listeners, roots
 from tasks.plans.chains import Held
 from tasks.plans.listeners import Listener
 from tests.authorities import Pair, chain, issued, rsa_key
@@ -89,7 +89,7 @@ situation = _Situations()
 
 ROOT = issued("Root X1", authority=True, begin=-2000, end=4000)
 MIDDLE = issued("R10", by=ROOT, authority=True, begin=-400, end=700)
-ROOTS = chains.roots(ROOT.pem)
+ROOTS = roots.roots(ROOT.pem)
 HOST = "shop.example.com"
 AT = "Secret edge/shop-tls"
 HTTPS = "Gateway edge/public, listener https"
@@ -238,7 +238,7 @@ def twenty_two_days_left() -> Situation:
 def an_authority_signed_by_two_others() -> Situation:
     old = issued("Old Root", authority=True, begin=-4000, end=900)
     crossed = issued("Root X1", by=old, key=ROOT.key, authority=True)
-    return healthy(gateway(), secret(leaf(), MIDDLE, crossed), trust=chains.roots(old.pem))
+    return healthy(gateway(), secret(leaf(), MIDDLE, crossed), trust=roots.roots(old.pem))
 
 
 @situation
@@ -329,7 +329,7 @@ def a_private_authority_where_roots_are_not_judged() -> Situation:
 @situation
 def a_private_authority_that_is_trusted() -> Situation:
     own = issued("Own CA", authority=True, identified=False)
-    trust = chains.roots(ROOT.pem + own.pem)
+    trust = roots.roots(ROOT.pem + own.pem)
     return healthy(gateway(), secret(leaf(by=own, identified=False)), trust=trust)
 
 
@@ -341,7 +341,7 @@ def signed_by_itself_where_roots_are_not_judged() -> Situation:
 @situation
 def signed_by_itself_and_trusted() -> Situation:
     own = issued(HOST, [HOST])
-    return healthy(gateway(), secret(own), trust=chains.roots(own.pem))
+    return healthy(gateway(), secret(own), trust=roots.roots(own.pem))
 
 
 @situation
@@ -419,12 +419,12 @@ def authorities_without_key_identifiers() -> Situation:
     root = issued("Root G1", authority=True, identified=False)
     middle = issued("G1", by=root, authority=True, identified=False)
     it = leaf(by=middle, identified=False)
-    return healthy(gateway(), secret(it, middle), trust=chains.roots(root.pem))
+    return healthy(gateway(), secret(it, middle), trust=roots.roots(root.pem))
 
 
 @situation
 def an_authority_that_is_trusted_itself() -> Situation:
-    return healthy(gateway(), secret(leaf()), trust=chains.roots(MIDDLE.pem))
+    return healthy(gateway(), secret(leaf()), trust=roots.roots(MIDDLE.pem))
 
 
 @situation

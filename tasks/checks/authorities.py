@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tasks.checks.findings import Finding, Severity, Where
 from tasks.plans.authorities import AuthorityRef, Found
-from tasks.plans.chains import Certificate
+from tasks.plans.x509 import Certificate
 
 
 def findings(

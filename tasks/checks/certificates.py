@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tasks.checks.findings import Finding, Where
-from tasks.plans.chains import Certificate, Chain, Held, Problem, Severity, covers, trusted
+from tasks.plans.chains import Chain, Held
 from tasks.plans.listeners import Listener, SecretRef
+from tasks.plans.roots import trusted
+from tasks.plans.x509 import Certificate, Problem, Severity, covers
 
 TLS = "kubernetes.io/tls"
 #: Names where Envoy fetches a certificate itself, from Envoy Gateway 1.9 on.

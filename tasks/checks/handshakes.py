@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 
 from tasks.checks.certificates import dates, usable
 from tasks.checks.findings import Finding, Severity, Where
-from tasks.plans.chains import Chain, Held, Problem, covers, trusted
+from tasks.plans.chains import Chain, Held
 from tasks.plans.handshakes import UNREACHED, by_name
 from tasks.plans.listeners import Handshake, Listener
+from tasks.plans.roots import trusted
+from tasks.plans.x509 import Problem, covers
 
 Place = tuple[str, str]
 #: Places that a line names; more are counted.

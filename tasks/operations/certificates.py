@@ -19,9 +19,10 @@ from tasks.fleet.guard import FactFailed, fact
 from tasks.operations import coalescing, cures, handshakes
 from tasks.plans import authorities, overlap
 from tasks.plans.authorities import AuthorityRef, Found
-from tasks.plans.chains import Certificate, Held
+from tasks.plans.chains import Held
 from tasks.plans.listeners import Handshake, Listener
 from tasks.plans.overlap import Answers, Pair
+from tasks.plans.x509 import Certificate
 
 Object = Mapping[str, Any]
 ROLE = "allow list on secrets, or set read_secrets to False"

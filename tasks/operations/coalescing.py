@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from functools import cache
 
 from tasks.operations.probe import reason
-from tasks.plans.chains import certificate, covers
 from tasks.plans.overlap import Answers, Overlap, Pair
+from tasks.plans.x509 import certificate, covers
 
 TIMEOUT = 5.0
 #: Groups that are tried at the same time.

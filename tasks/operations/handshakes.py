@@ -15,7 +15,7 @@ from tasks.connectors.forward import forwarded
 from tasks.facts.kube import KubeObjects
 from tasks.fleet.guard import FactFailed, fact, session
 from tasks.operations.probe import reason
-from tasks.plans import chains, proxies
+from tasks.plans import chains, proxies, x509
 from tasks.plans.handshakes import UNREACHED, Ask, Pod, to_addresses, to_pods
 from tasks.plans.listeners import Handshake, Listener
 
@@ -151,7 +151,7 @@ def _handshake(place: str, ask: Ask, raw: socket.socket, timeout: float) -> Hand
         stream.close()
     if not sent:
         return Handshake(place, ask.listener, ask.sni, why=why or "no certificate was sent")
-    chain, served = tuple(chains.fingerprint(it) for it in sent), chains.of_der(sent)
+    chain, served = tuple(x509.fingerprint(it) for it in sent), chains.of_der(sent)
     read = bool(served.leaf and served.leaf.fingerprint == chain[0])
     serial = served.certificates[0].serial if read else ""
     return Handshake(place, ask.listener, ask.sni, chain, serial, alpn, served=served)

@@ -25,7 +25,7 @@ from tasks.fleet.guard import fact
 from tasks.fleet.inventory import Certificate, Cluster
 from tasks.operations import cert_manager, sources
 from tasks.operations.objects import applied
-from tasks.plans import chains, kinds, rotation
+from tasks.plans import chains, kinds, roots, rotation, x509
 from tasks.plans.chains import Chain
 from tasks.plans.listeners import Handshake, Listener
 from tasks.plans.rings import seconds
@@ -62,7 +62,7 @@ class Rotation:
         return title_of(self.entry)
 
     @property
-    def old(self) -> chains.Certificate | None:
+    def old(self) -> x509.Certificate | None:
         return self.current.leaf if self.current else None
 
 
@@ -196,7 +196,7 @@ def _roots(data: Cluster) -> frozenset[str] | None:
     if data.trust is None:
         return None
     try:
-        return chains.roots(Path(data.trust).read_bytes())
+        return roots.roots(Path(data.trust).read_bytes())
     except OSError as error:
         raise DeployError(f"trust: {data.trust} cannot be read: {error.strerror}") from error
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.plans.chains import Certificate, read
+from tasks.plans.chains import read
 from tasks.plans.kinds import ENVOY_GATEWAY, title
 from tasks.plans.listeners import granted
+from tasks.plans.x509 import Certificate
 
 Object = Mapping[str, Any]
 #: The key that is read first, then tls.crt, then any (Envoy Gateway 1.9 source,

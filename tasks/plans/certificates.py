@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from tasks.plans.authorities import AuthorityRef, Found
-from tasks.plans.chains import Certificate, Held
+from tasks.plans.chains import Held
 from tasks.plans.listeners import Handshake, Listener, SecretRef
+from tasks.plans.x509 import Certificate
 
 Object = Mapping[str, Any]
 Row = dict[str, Any]

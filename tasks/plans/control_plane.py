@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.plans import chains
-from tasks.plans.chains import Certificate
+from tasks.plans.x509 import Certificate, certificate
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -54,11 +53,11 @@ class Part:
 
     @property
     def leaf(self) -> Certificate:
-        return chains.certificate(_parsed(self.certificate))
+        return certificate(_parsed(self.certificate))
 
     @property
     def trusted(self) -> list[Certificate]:
-        return [chains.certificate(_parsed(it)) for it in self.authorities]
+        return [certificate(_parsed(it)) for it in self.authorities]
 
     @property
     def bundle(self) -> bytes:
@@ -159,9 +158,9 @@ def shown(secrets: Iterable[Object]) -> dict[str, Shown]:
         found[name] = Shown(
             it["metadata"]["namespace"],
             name,
-            chains.certificate(_parsed(leaves[name][0])) if leaves[name] else None,
-            chains.certificate(_parsed(by)) if by else None,
-            tuple(chains.certificate(_parsed(pem)) for pem in trusted[name]),
+            certificate(_parsed(leaves[name][0])) if leaves[name] else None,
+            certificate(_parsed(by)) if by else None,
+            tuple(certificate(_parsed(pem)) for pem in trusted[name]),
         )
     return found
 
@@ -211,7 +210,7 @@ def authority_serial(found: Unit) -> str:
     """Of the one that signed the proxies' certificate, or "unknown"."""
     every = _union(it.authorities for it in found.values())
     pem = signer(found[PROXY].certificate, every)
-    return chains.certificate(_parsed(pem)).serial if pem else "unknown"
+    return certificate(_parsed(pem)).serial if pem else "unknown"
 
 
 def kept_by(secrets: Iterable[Object]) -> str | None:
@@ -232,7 +231,7 @@ def decision(found: Unit, now: datetime, renew_before: timedelta, renew_now: boo
     authority = by[0]
     if authority is None or len(by) > 1:
         return Decision("rotate", "the three are not of one authority")
-    every = [chains.certificate(_parsed(authority)), *(it.leaf for it in found.values())]
+    every = [certificate(_parsed(authority)), *(it.leaf for it in found.values())]
     ends = min(every, key=lambda it: it.not_after)
     what = "authority" if ends.is_ca else "certificate"
     until = f"{what} {ends.serial} ends on {ends.not_after:%Y-%m-%d}"

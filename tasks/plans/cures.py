@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.plans.chains import covers
 from tasks.plans.listeners import Listener
 from tasks.plans.overlap import Overlap, Served
 from tasks.plans.probes import covered
+from tasks.plans.x509 import covers
 
 Object = Mapping[str, Any]
 #: kubectl's own copy of the object.

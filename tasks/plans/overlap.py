@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Literal, TypeVar
 
-from tasks.plans.chains import Certificate, covers
 from tasks.plans.listeners import Listener
 from tasks.plans.probes import concrete, covered
+from tasks.plans.x509 import Certificate, covers
 
 #: What each listener serves: from its Secrets, or from handshakes. One that is missing here serves
 #: nothing that is known.

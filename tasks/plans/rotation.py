@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tasks.plans import chains
-from tasks.plans.chains import Certificate, Chain, Problem, covers
+from tasks.plans.chains import Chain
 from tasks.plans.listeners import Handshake, Listener
+from tasks.plans.x509 import Certificate, Problem, covers
 
 Object = Mapping[str, Any]
 TYPE = "kubernetes.io/tls"

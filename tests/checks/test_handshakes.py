@@ -9,8 +9,9 @@ import pytest
 
 from tasks.checks.findings import Where
 from tasks.checks.handshakes import findings, served
-from tasks.plans.chains import Certificate, Chain, Held, Problem
+from tasks.plans.chains import Chain, Held
 from tasks.plans.listeners import Handshake, Listener, SecretRef
+from tasks.plans.x509 import Certificate, Problem
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -19,9 +19,9 @@ import pytest
 from tasks.checks import overlap as checks
 from tasks.operations import coalescing, cures
 from tasks.plans import chains
-from tasks.plans.chains import Certificate
 from tasks.plans.listeners import Listener, of_gateways
 from tasks.plans.overlap import Answers, Overlap, Pair, overlaps
+from tasks.plans.x509 import Certificate
 from tests import authorities
 from tests.lab.fleet import NEW, Fleet, opened
 from tests.lab.running import until

@@ -15,9 +15,9 @@ import pytest
 from pyinfra.context import ctx_host
 
 from tasks.operations import handshakes
-from tasks.plans.chains import fingerprint
 from tasks.plans.handshakes import Ask, Pod
 from tasks.plans.listeners import Handshake, Listener
+from tasks.plans.x509 import fingerprint
 from tests.objects import certificate
 from tests.port_forward import forwarding
 

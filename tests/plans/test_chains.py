@@ -16,8 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
-from tasks.plans import chains, pem
-from tasks.plans.chains import Chain, Problem, covers
+from tasks.plans import chains, pem, roots
+from tasks.plans.chains import Chain
+from tasks.plans.x509 import Problem, covers
 from tests.authorities import Pair, chain, issued, rsa_key
 from tests.malformed import DAMAGES, TRIES, harmless, malformed, orders, secrets
 
@@ -458,8 +459,8 @@ def test_nothing_of_a_key_is_kept() -> None:
 def test_a_chain_ends_at_a_trusted_root(
     members: list[Pair], trusting: list[Pair] | None, expected: str | None
 ) -> None:
-    roots = None if trusting is None else chains.roots(chain(*trusting))
-    found = chains.trusted(chains.read(chain(*members), None), roots)
+    known = None if trusting is None else roots.roots(chain(*trusting))
+    found = roots.trusted(chains.read(chain(*members), None), known)
     assert (found and f"{found.severity} {found.what}") == expected
 
 

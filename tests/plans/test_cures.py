@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tasks.plans.chains import Certificate
 from tasks.plans.cures import APPLIED, merge, route_configurations
 from tasks.plans.listeners import Listener, of_gateways
 from tasks.plans.overlap import overlaps
+from tasks.plans.x509 import Certificate
 from tests.plans.test_overlap import WILD, A, B, certificate, served
 
 META = {"name": "public", "namespace": "edge"}

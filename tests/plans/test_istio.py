@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from tasks.plans.chains import Certificate
 from tasks.plans.istio import of_istio
 from tasks.plans.listeners import Listener, SecretRef, of_gateways
 from tasks.plans.overlap import overlaps
+from tasks.plans.x509 import Certificate
 from tests.plans.test_overlap import certificate
 
 DATA = Path(__file__).parents[1] / "data" / "istio"

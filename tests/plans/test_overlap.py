@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tasks.plans.chains import Certificate, covers
 from tasks.plans.listeners import Listener, SecretRef
 from tasks.plans.overlap import Overlap, Served, overlaps
 from tasks.plans.probes import covered
+from tasks.plans.x509 import Certificate, covers
 
 H2 = ("h2", "http/1.1")
 

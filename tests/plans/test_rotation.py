@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from tasks.plans import rotation
-from tasks.plans.chains import Certificate, Chain, Problem
+from tasks.plans.chains import Chain
 from tasks.plans.listeners import Handshake, Listener, SecretRef
 from tasks.plans.rotation import Decision, Feeder, Pair
+from tasks.plans.x509 import Certificate, Problem
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MONTH = timedelta(days=30)
