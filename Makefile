@@ -29,7 +29,7 @@ OR_NONE := $(if $(PYTEST_ARGS),|| [ $$? = 5 ])
 RUN_TESTS := tests/fleet tests/test_preflight.py
 # The scenes of the fleet want four clusters, in this order. The CRDs' tests want a cluster without Envoy Gateway, so they
 # come first in the other row, which has whatever is in no list.
-FLEET_TESTS := $(addprefix tests/lab/test_,deploys.py stuck.py lab_faults.py lab_life.py lab_loadbalancer.py)
+FLEET_TESTS := $(addprefix tests/lab/test_,deploys.py stuck.py lab_faults.py lab_life.py lab_loadbalancer.py kills.py kills_restore.py)
 CRD_TESTS := tests/lab/test_crds.py
 REST_TESTS := $(CRD_TESTS) $(filter-out $(CRD_TESTS) $(FLEET_TESTS),$(sort $(wildcard tests/lab/test_*.py)))
 
@@ -77,8 +77,8 @@ unit-runs:
 unit-rest:
 	@$(PYTEST) -q --timeout=$(UNIT_TIMEOUT) tests $(addprefix --ignore=,$(RUN_TESTS)) $(OR_NONE)
 
-test: setup ## check, unit, then the tests on two labs side by side (20 min with parts cached)
-	@echo "test: check, unit, then the tests on two labs side by side (20 min with parts cached)"
+test: setup ## check, unit, then the tests on two labs side by side (25 min with parts cached)
+	@echo "test: check, unit, then the tests on two labs side by side (25 min with parts cached)"
 	@$(MAKE) check unit lab-tests
 
 lab-tests: setup
