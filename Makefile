@@ -26,7 +26,7 @@ SIDE_BY_SIDE := $(MAKE) --jobs=2 --keep-going ROWS=two
 LAB_PYTEST = $(ROOT) $(PYTEST) -m 'lab and not nightly' --timeout=$(LAB_TIMEOUT)
 OR_NONE := $(if $(PYTEST_ARGS),|| [ $$? = 5 ])
 # Where whole runs of pyinfra are: half of the time of the unit tests.
-RUN_TESTS := tests/fleet tests/test_preflight.py
+RUN_TESTS := tests/fleet $(addprefix tests/test_,preflight.py certificates.py rotation.py issuers.py control_plane.py)
 # The scenes of the fleet want four clusters, in this order. The CRDs' tests want a cluster without Envoy Gateway, so they
 # come first in the other row, which has whatever is in no list.
 FLEET_TESTS := $(addprefix tests/lab/test_,deploys.py stuck.py lab_faults.py lab_life.py lab_loadbalancer.py kills.py kills_restore.py)
@@ -67,8 +67,8 @@ check: setup ## format, lint, types and the import rule; changes nothing
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-unit: setup ## tests that need no cluster (45 s)
-	@echo "unit: tests that need no cluster (45 s), in two rows; each is printed when it has ended"
+unit: setup ## tests that need no cluster (65 s)
+	@echo "unit: tests that need no cluster (65 s), in two rows; each is printed when it has ended"
 	@$(SIDE_BY_SIDE) --output-sync=target unit-runs unit-rest
 
 unit-runs:
@@ -77,8 +77,8 @@ unit-runs:
 unit-rest:
 	@$(PYTEST) -q --timeout=$(UNIT_TIMEOUT) tests $(addprefix --ignore=,$(RUN_TESTS)) $(OR_NONE)
 
-test: setup ## check, unit, then the tests on two labs side by side (25 min with parts cached)
-	@echo "test: check, unit, then the tests on two labs side by side (25 min with parts cached)"
+test: setup ## check, unit, then the tests on two labs side by side (35 min with parts cached)
+	@echo "test: check, unit, then the tests on two labs side by side (35 min with parts cached)"
 	@$(MAKE) check unit lab-tests
 
 lab-tests: setup
@@ -103,7 +103,7 @@ nightly: setup ## the long campaigns: random fleets, labs and upgrades killed at
 	@$(ROOT) $(PYTHON) -m tests.lab.campaign --alone 170 --back 20 --full 30 --restores 50
 
 bench: setup ## every benchmark with its bounds, printed; each has a lab of its own
-	@echo "bench: every file of benchmarks/, each on a lab of its own that goes down again (18 min)"
+	@echo "bench: every file of benchmarks/, each on a lab of its own that goes down again (35 min)"
 	@$(MAKE) need-root
 	@for it in benchmarks/*.py; do $(ROOT) $(PYTHON) $$it --print; done
 

@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 from pyinfra import host
-from pyinfra.api.exceptions import DeployError
 
 from tasks import gateways
 from tasks.checks import authorities as authority_checks
@@ -29,6 +27,7 @@ from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
+from tasks.fleet.trust import trusted
 from tasks.operations.certificates import (
     Seen,
     look,
@@ -37,7 +36,7 @@ from tasks.operations.certificates import (
     read_secrets,
     try_overlaps,
 )
-from tasks.plans import certificates, istio, listeners, overlap, roots
+from tasks.plans import certificates, istio, listeners, overlap
 from tasks.plans.cert_manager import Attempts
 from tasks.plans.kinds import ACME, CERT_MANAGER, ENVOY_GATEWAY, GATEWAY_API, ISTIO, KINDS
 from tasks.plans.listeners import Listener
@@ -70,7 +69,7 @@ def read(data: Cluster) -> Steps:
     each Secret that is missing and for each authority.
     """
     yield from ()
-    roots = _roots(data)
+    roots = trusted(data)
     every = objects()
     seen = Seen([*listeners_of(data, every), *_of_istio(every)])
     if data.read_secrets:
@@ -163,19 +162,6 @@ def _of_istio(every: Every) -> list[Listener]:
 def of_proxies(data: Cluster) -> str | None:
     """The namespace of all proxies, None where each is beside its Gateway."""
     return data.namespace if data.deploy_type == "ControllerNamespace" else None
-
-
-def _roots(data: Cluster) -> frozenset[str] | None:
-    """What clients trust, None where the inventory does not say. Raises DeployError."""
-    if data.trust is None:
-        return None
-    try:
-        found = roots.roots(Path(data.trust).read_bytes())
-    except OSError as error:
-        raise DeployError(f"trust: {data.trust}: {error.strerror}") from error
-    if not found:
-        raise DeployError(f"trust: {data.trust}: no certificate in it that can be read")
-    return found
 
 
 def _findings(seen: Seen, data: Cluster, roots: frozenset[str] | None) -> Iterable[Finding]:

@@ -276,6 +276,9 @@ def test_a_file_of_roots_that_is_not_there_is_one_line(
 ) -> None:
     cluster(api, "weu-1", port, secret())
     outcome = audited(command_line, api, tmp_path, "--data", "trust=roots.pem")
-    assert "[weu-1] trust: roots.pem: No such file or directory" in outcome.lines
+    assert (
+        "[weu-1] trust: roots.pem cannot be read (No such file or directory): name a PEM file"
+        in outcome.lines
+    )
     assert outcome.code == 1
     assert "Traceback" not in outcome.text

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from pyinfra import host, state
@@ -23,9 +22,10 @@ from tasks.facts.kube import KubeObject
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import fact
 from tasks.fleet.inventory import Certificate, Cluster
+from tasks.fleet.trust import trusted
 from tasks.operations import cert_manager, sources
 from tasks.operations.objects import applied
-from tasks.plans import chains, kinds, roots, rotation, x509
+from tasks.plans import chains, kinds, rotation, x509
 from tasks.plans.chains import Chain
 from tasks.plans.listeners import Handshake, Listener
 from tasks.plans.rings import seconds
@@ -123,7 +123,7 @@ def _decide_one(
     decision = rotation.decide(
         current,
         offered,
-        usable(it.wanted, names, now, _roots(data)) if offered else (),
+        usable(it.wanted, names, now, trusted(data)) if offered else (),
         names,
         now,
         _before(data, entry),
@@ -189,16 +189,6 @@ def title_of(entry: Certificate) -> str:
 
 def _before(data: Cluster, entry: Certificate) -> timedelta:
     return timedelta(seconds=seconds(entry.renew_before or data.renew_before))
-
-
-def _roots(data: Cluster) -> frozenset[str] | None:
-    """The authorities that a new chain must lead to, None where the inventory names none."""
-    if data.trust is None:
-        return None
-    try:
-        return roots.roots(Path(data.trust).read_bytes())
-    except OSError as error:
-        raise DeployError(f"trust: {data.trust} cannot be read: {error.strerror}") from error
 
 
 def _waiting(data: Cluster, it: Rotation, why: str) -> Finding:
