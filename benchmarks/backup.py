@@ -13,14 +13,15 @@ from __future__ import annotations
 import argparse
 import os
 import runpy
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measuring import REPOSITORY, ran, shown
+
 LAB = "benchbackup"
 CLUSTERS, DELAY = 64, 0.020
 
@@ -36,30 +37,8 @@ BOUNDS = {
 }
 
 
-def pyinfra(folder: Path, *arguments: str, **environment: str) -> dict[str, float]:
-    """What one run took, which must end well."""
-    begun = time.monotonic()
-    with (folder / "output").open("w") as output:
-        process = subprocess.Popen(
-            [Path(sys.executable).parent / "pyinfra", *arguments],
-            cwd=folder,
-            env={**os.environ, "ENVOYFLEET_LAB": LAB, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit((folder / "output").read_text()[-3000:])
-    return {
-        "wall": time.monotonic() - begun,
-        "processor time": usage.ru_utime + usage.ru_stime,
-        "memory of the process (RSS)": usage.ru_maxrss / 1024,
-    }
-
-
 def one(folder: Path, cluster: str) -> dict[str, float]:
-    took = pyinfra(folder, "inventory/lab.py", "deploys/backup.py", "-y", "--limit", cluster)
+    took = ran(folder, LAB, "inventory/lab.py", "deploys/backup.py", "-y", "--limit", cluster)
     [archive] = (folder / "backups" / cluster).iterdir()
     took["size of the archive"] = archive.stat().st_size / 1e6
     return {f"one cluster: {key}": it for key, it in took.items()}
@@ -76,7 +55,7 @@ def many(folder: Path, clusters: Any) -> dict[str, float]:
     data = {**data, "kube_config": str(kubeconfig)}
     (folder / "fleet.py").write_text(f"clusters = {[(f'@kube/{it}', data) for it in names]!r}\n")
     with distant(clusters, names, DELAY, kubeconfig):
-        took = pyinfra(folder, "fleet.py", "deploys/backup.py", "-y")
+        took = ran(folder, LAB, "fleet.py", "deploys/backup.py", "-y")
     for it in names:
         [_] = (folder / "backups" / it).iterdir()
     return {f"{CLUSTERS} clusters: {key}": it for key, it in took.items()}
@@ -104,21 +83,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the bounds of a backup.")
     parser.add_argument("--print", action="store_true", help="print the table (always done)")
     parser.parse_args()
-    sys.path.insert(0, str(REPOSITORY))
     with tempfile.TemporaryDirectory() as place:
         found = measured(Path(place))
     return shown(found, BOUNDS)
-
-
-def shown(found: dict[str, float], bounds: dict[str, Any]) -> int:
-    """Print the table; 1 where a bound is missed."""
-    missed = 0
-    for name, (bound, unit) in bounds.items():
-        good = bound is None or found[name] <= bound
-        missed += not good
-        limit = "no bound" if bound is None else f"at most {bound:g} {unit}".strip()
-        print(f"{'ok  ' if good else 'MISS'} {name}: {found[name]:.1f} {unit} ({limit})")
-    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -30,8 +30,10 @@ from pathlib import Path
 from socket import create_server, socket
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measuring import REPOSITORY, ran, shown
+
 LAB = "benchcert"
 CLUSTERS, DELAY = 64, 0.020
 GATEWAYS, LISTENERS, SECRETS, OTHERS = 10, 3, 100, 20
@@ -91,24 +93,9 @@ def many(folder: Path, members: Any, log: Path) -> dict[str, float]:
     (folder / "fleet.py").write_text(f"clusters = {[(f'@kube/{it}', data) for it in names]!r}\n")
     before = len(log.read_text().splitlines())
     with distant(members, names, DELAY, kubeconfig):
-        begun = time.monotonic()
-        with (folder / "output").open("w") as output:
-            process = subprocess.Popen(
-                [
-                    *(Path(sys.executable).parent / "pyinfra", "fleet.py"),
-                    *("deploys/certificates.py", "--data", "output=json"),
-                ],
-                cwd=folder,
-                env={**os.environ, "ENVOYFLEET_LAB": LAB},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.DEVNULL,
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - begun
+        arguments = ("fleet.py", "deploys/certificates.py", "--data", "output=json")
+        took = ran(folder, LAB, *arguments)
     text = (folder / "output").read_text()
-    if status:
-        raise SystemExit(text[-3000:])
     found = json.loads(text[text.index("{") :])["clusters"]
     unread = [it for it in found if "unreachable" in it]
     assert not unread, unread[:3]
@@ -120,9 +107,7 @@ def many(folder: Path, members: Any, log: Path) -> dict[str, float]:
     bad = [it for it in secrets if "type%3Dkubernetes.io/tls" not in it]
     bad = [it for it in bad if "includeObject=None" not in it]
     return {
-        "wall": wall,
-        "processor time": usage.ru_utime + usage.ru_stime,
-        "memory of the process (RSS)": usage.ru_maxrss / 1024,
+        **took,
         "requests of one": len(own) / (CLUSTERS / len(members)),
         "requests for Secrets other than of type TLS": len(bad),
     }
@@ -236,8 +221,6 @@ def main() -> int:
     parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         found = measured(Path(place))
-    from benchmarks.backup import shown
-
     return shown(found, BOUNDS)
 
 

@@ -18,8 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measuring import lab, shown
+
 LAB = "benchcontrolplane"
 RATE = 50
 TWO = ("--data", 'proxy={"replicas": 2, "cpu": "10m", "memory": "64Mi"}')
@@ -44,10 +46,8 @@ def measured(place: Path) -> dict[str, float]:
 
     os.environ["ENVOYFLEET_LAB"] = LAB
     try:
-        for command in (("up", "1"), ("sample",)):
-            done = run(*command, name=LAB)
-            if done.returncode:
-                raise SystemExit(done.stdout + done.stderr)
+        lab(LAB, "up", "1")
+        lab(LAB, "sample")
         fleet = opened(place, *TWO)
         ended = fleet.pyinfra("install", "-y")
         if ended.code:
@@ -98,18 +98,7 @@ def main() -> int:
     parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         found = measured(Path(place))
-    return shown(found)
-
-
-def shown(found: dict[str, float]) -> int:
-    """Print the table; 1 where a bound is missed."""
-    missed = 0
-    for name, (bound, unit) in BOUNDS.items():
-        good = bound is None or found[name] <= bound
-        missed += not good
-        limit = "no bound" if bound is None else f"at most {bound:g} {unit}".strip()
-        print(f"{'ok  ' if good else 'MISS'} {name}: {found[name]:.1f} {unit} ({limit})")
-    return 1 if missed else 0
+    return shown(found, BOUNDS)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measuring import deployed, lab, shown
+from tests.lab.campaign.start import folder_for
+
 LAB = "benchmain"
 OLD = ("--data", 'envoy_gateway_version="1.8.3"')
 AGAIN = 5
@@ -38,32 +40,6 @@ BOUNDS = {
     "nothing to do: helm processes": (0.0, ""),
     "upgrade of 3 clusters in 2 rings": (None, "s"),
 }
-
-
-def lab(*arguments: str) -> str:
-    command = [sys.executable, "-m", "tasks.lab", *arguments, "--name", LAB]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
-    return done.stdout
-
-
-def pyinfra(deploy: str, *more: str) -> float:
-    """Seconds of one run, which must end well."""
-    program = Path(sys.executable).parent / "pyinfra"
-    begun = time.monotonic()
-    done = subprocess.run(
-        [program, "inventory/lab.py", f"deploys/{deploy}.py", "-y", *more],
-        cwd=REPOSITORY,
-        env={**os.environ, "ENVOYFLEET_LAB": LAB},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
-    return time.monotonic() - begun
 
 
 def proportional_memory() -> float:
@@ -86,15 +62,15 @@ def audited(status: dict[str, Any]) -> list[list[dict[str, Any]]]:
     return [[json.loads(line) for line in it.read_text().splitlines()] for it in logs]
 
 
-def nothing_to_do(status: dict[str, Any]) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder:
-        mark, helm = Path(folder) / "was-run", Path(folder) / "helm"
+def nothing_to_do(folder: Path, status: dict[str, Any]) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as place:
+        mark, helm = Path(place) / "was-run", Path(place) / "helm"
         helm.write_text(f"#!/bin/sh\necho run >> {mark}\nexit 1\n")
         helm.chmod(0o755)
         seconds = []
         for _ in range(AGAIN):
             before = [len(it) for it in audited(status)]
-            seconds.append(pyinfra("install", *OLD, "--data", f"helm={helm}"))
+            seconds.append(deployed(folder, LAB, "install", *OLD, "--data", f"helm={helm}"))
         made = [it[count:] for it, count in zip(audited(status), before, strict=True)]
         writes = [it for one in made for it in one if it["verb"] not in ("get", "list", "watch")]
         return {
@@ -105,16 +81,16 @@ def nothing_to_do(status: dict[str, Any]) -> dict[str, float]:
         }
 
 
-def measured() -> dict[str, float]:
+def measured(folder: Path) -> dict[str, float]:
     begun = time.monotonic()
-    lab("up", "3")
+    lab(LAB, "up", "3")
     found = {"lab up 3 until all nodes are Ready": time.monotonic() - begun}
-    lab("sample")
-    status = json.loads(lab("status", "--json"))
-    found["install on 3 clusters until traffic flows"] = pyinfra("install", *OLD)
+    lab(LAB, "sample")
+    status = json.loads(lab(LAB, "status", "--json"))
+    found["install on 3 clusters until traffic flows"] = deployed(folder, LAB, "install", *OLD)
     found["memory a cluster with one Gateway (PSS)"] = proportional_memory()
-    found |= nothing_to_do(status)
-    found["upgrade of 3 clusters in 2 rings"] = pyinfra("upgrade")
+    found |= nothing_to_do(folder, status)
+    found["upgrade of 3 clusters in 2 rings"] = deployed(folder, LAB, "upgrade")
     return found
 
 
@@ -122,20 +98,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the bounds of the main job.")
     parser.add_argument("--print", action="store_true", help="print the table (always done)")
     parser.parse_args()
-    sys.path.insert(0, str(REPOSITORY))
-    lab("down")
+    lab(LAB, "down")
     try:
-        found = measured()
+        with tempfile.TemporaryDirectory() as place:
+            found = measured(folder_for(Path(place) / "work"))
     finally:
-        lab("down")
-    missed = 0
-    for name, (bound, unit) in BOUNDS.items():
-        value = found[name]
-        good = bound is None or value <= bound
-        missed += not good
-        limit = "no bound" if bound is None else f"at most {bound:g} {unit}".strip()
-        print(f"{'ok  ' if good else 'MISS'} {name}: {value:.1f} {unit} ({limit})")
-    return 1 if missed else 0
+        lab(LAB, "down")
+    return shown(found, BOUNDS)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,10 @@ from typing import Any
 
 from typing_extensions import override
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measuring import REPOSITORY
+
 CLUSTERS = 64
 OLD, NEW = "1.8.3", "1.9.1"
 DELAY = 0.005
@@ -149,7 +152,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure preflight of 64 clusters.")
     parser.add_argument("--print", action="store_true", help="print the table (always done)")
     parser.parse_args()
-    sys.path.insert(0, str(REPOSITORY))
     found = measured()
     missed = 0
     for name, (bound, unit) in BOUNDS.items():

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measuring import deployed, first_cluster, lab, ran, shown
+
 LAB = "benchrestore"
 #: How a restore ends where all is back; with 3 some routes are such that a probe cannot prove them.
 GOOD = (0, 3)
@@ -36,43 +36,6 @@ BOUNDS = {
     "restore: objects written": (None, ""),
     "restore: requests answered": (None, ""),
 }
-
-
-def lab(*arguments: str) -> str:
-    command = [sys.executable, "-m", "tasks.lab", *arguments, "--name", LAB]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
-    return done.stdout
-
-
-def pyinfra(folder: Path, deploy: str, *more: str) -> tuple[float, float]:
-    """Seconds and megabytes of one run, which must end well."""
-    begun = time.monotonic()
-    with (folder / f"{deploy}.log").open("w") as output:
-        process = subprocess.Popen(
-            [
-                *(Path(sys.executable).parent / "pyinfra", "inventory/lab.py"),
-                *(f"deploys/{deploy}.py", "-y", *more),
-            ],
-            cwd=folder,
-            env={**os.environ, "ENVOYFLEET_LAB": LAB},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    if os.waitstatus_to_exitcode(status) not in GOOD:
-        raise SystemExit((folder / f"{deploy}.log").read_text()[-3000:])
-    return time.monotonic() - begun, usage.ru_maxrss / 1024
-
-
-def facts(folder: Path) -> dict[str, str]:
-    """What the newest report says of the one cluster."""
-    newest = max((folder / "runs").iterdir(), key=lambda it: it.stat().st_mtime)
-    [cluster] = json.loads((newest / "report.json").read_text())["clusters"]
-    found: dict[str, str] = cluster["facts"]
-    return found
 
 
 def all_accepted(api: Any) -> bool:
@@ -93,26 +56,28 @@ def measured(folder: Path, how: Sequence[str]) -> dict[str, float]:
     from tests.lab.running import until
 
     api = Api(state.running(LAB).member(f"{LAB}-1"))
-    pyinfra(folder, "install", *how)
+    deployed(folder, LAB, "install", *how)
     found = {"fill the cluster": fill(api)}
     until("every Gateway to be programmed", lambda: all_accepted(api), 600)
-    pyinfra(folder, "backup")
-    lab("reset")
-    lab("sample")
-    seconds, memory = pyinfra(folder, "restore", *how)
-    said = facts(folder)
+    deployed(folder, LAB, "backup")
+    lab(LAB, "reset")
+    lab(LAB, "sample")
+    arguments = ("inventory/lab.py", "deploys/restore.py", "-y", *how)
+    took = ran(folder, LAB, *arguments, good=GOOD)
+    said = first_cluster(folder)["facts"]
     print(f"restore: {'; '.join(f'{key} {it}' for key, it in said.items())}"[:600])
     return {
         **found,
-        "restore into the empty cluster: wall": seconds,
-        "restore into the empty cluster: memory of the process (RSS)": memory,
+        "restore into the empty cluster: wall": took["wall"],
+        "restore into the empty cluster: memory of the process (RSS)": took[
+            "memory of the process (RSS)"
+        ],
         "restore: objects written": float(said["objects"].split()[0]),
         "restore: requests answered": float(said["traffic"].split()[0]),
     }
 
 
 def main() -> int:
-    from benchmarks.backup import shown
     from tests.lab.campaign.start import folder_for
 
     parser = argparse.ArgumentParser(description="Measure the bound of a restore.")
@@ -120,20 +85,19 @@ def main() -> int:
     parser.add_argument("--separate", action="store_true", help="with a proxy for each Gateway")
     merged = not parser.parse_args().separate
     print("30 Gateways share one proxy" if merged else "30 Gateways with a proxy each")
-    lab("down")
+    lab(LAB, "down")
     try:
-        lab("up", "1")
-        lab("sample")
+        lab(LAB, "up", "1")
+        lab(LAB, "sample")
         with tempfile.TemporaryDirectory() as place:
             found = measured(
                 folder_for(Path(place) / "work"),
                 ["--data", f"merge_gateways={json.dumps(merged)}", "--data", "timeout=600"],
             )
     finally:
-        lab("down")
+        lab(LAB, "down")
     return shown(found, BOUNDS)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(REPOSITORY))
     raise SystemExit(main())

@@ -12,14 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measuring import REPOSITORY, deployed, first_cluster, lab, newest_run, shown
+
 LAB = os.environ.get("ENVOYFLEET_LAB", "benchrot")
 OWN = "ENVOYFLEET_LAB" not in os.environ
 TWO = ("--data", 'proxy={"replicas": 2, "cpu": "10m", "memory": "64Mi"}')
@@ -38,40 +38,9 @@ BOUNDS = {
 }
 
 
-def lab(*arguments: str) -> None:
-    command = [sys.executable, "-m", "tasks.lab", *arguments, "--name", LAB]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
-
-
-def pyinfra(folder: Path, deploy: str, *more: str) -> float:
-    """One run, which must end well; its seconds."""
-    begun = time.monotonic()
-    done = subprocess.run(
-        [
-            *(Path(sys.executable).parent / "pyinfra", "inventory/lab.py"),
-            *(f"deploys/{deploy}.py", "-y", *more),
-        ],
-        cwd=folder,
-        env={**os.environ, "ENVOYFLEET_LAB": LAB},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
-    return time.monotonic() - begun
-
-
-def newest(folder: Path) -> Path:
-    return max((folder / "runs").iterdir(), key=lambda it: it.stat().st_mtime)
-
-
 def proven(folder: Path) -> float:
     """Seconds from the write until every place served it, off the journal."""
-    lines = (newest(folder) / "journal.jsonl").read_text().splitlines()
+    lines = (newest_run(folder) / "journal.jsonl").read_text().splitlines()
     return max(float(it["seconds"]) for it in map(json.loads, lines) if it["event"] == "rotated")
 
 
@@ -81,22 +50,22 @@ def measured(folder: Path, rounds: int) -> dict[str, float]:
     for part in ("config.py", "deploys", "inventory"):
         (folder / part).symlink_to(REPOSITORY / part)
     if OWN:
-        lab("up", "1")
-        lab("sample")
-        pyinfra(folder, "install", *TWO)
+        lab(LAB, "up", "1")
+        lab(LAB, "sample")
+        deployed(folder, LAB, "install", *TWO)
     one = ("--limit", first())
-    pyinfra(folder, "rotate_certificates", *one, *CERTIFICATES, "--data", "renew_now=True")
-    cluster: dict[str, Any] = report(folder)
+    deployed(folder, LAB, "rotate_certificates", *one, *CERTIFICATES, "--data", "renew_now=True")
+    cluster = first_cluster(folder)
     places = [it for it in cluster["answers"] if it.startswith("address ")]
     address = places[0].removeprefix("address ").partition(":")[0]
     seconds, walls = [], []
     with handshakes(address, NAME) as met:
         for _ in range(rounds):
             asked = (*one, *CERTIFICATES, "--data", "renew_now=True")
-            walls.append(pyinfra(folder, "rotate_certificates", *asked))
+            walls.append(deployed(folder, LAB, "rotate_certificates", *asked))
             seconds.append(proven(folder))
-    served = len(report(folder)["answers"])
-    calm = pyinfra(folder, "rotate_certificates", *one, *CERTIFICATES)
+    served = len(first_cluster(folder)["answers"])
+    calm = deployed(folder, LAB, "rotate_certificates", *one, *CERTIFICATES)
     return {
         "from the API's answer until proven": max(seconds),
         "failed handshakes": float(sum(met.failed.values())),
@@ -114,40 +83,20 @@ def first() -> str:
     return state.running(LAB).members()[0].name
 
 
-def report(folder: Path) -> dict[str, Any]:
-    """The one cluster of the newest run."""
-    found: list[dict[str, Any]] = json.loads((newest(folder) / "report.json").read_text())[
-        "clusters"
-    ]
-    return found[0]
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the bounds of a rotation.")
     parser.add_argument("--print", action="store_true", help="print the table (always done)")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    sys.path.insert(0, str(REPOSITORY))
     if OWN:
-        lab("down")
+        lab(LAB, "down")
     try:
         with tempfile.TemporaryDirectory() as folder:
             found = measured(Path(folder), given.rounds)
     finally:
         if OWN:
-            lab("down")
-    return shown(found)
-
-
-def shown(found: dict[str, float]) -> int:
-    """Print the table; 1 where a bound is missed."""
-    missed = 0
-    for name, (bound, unit) in BOUNDS.items():
-        good = bound is None or found[name] <= bound
-        missed += not good
-        limit = "no bound" if bound is None else f"at most {bound:g} {unit}".strip()
-        print(f"{'ok  ' if good else 'MISS'} {name}: {found[name]:.1f} {unit} ({limit})")
-    return 1 if missed else 0
+            lab(LAB, "down")
+    return shown(found, BOUNDS)
 
 
 if __name__ == "__main__":

@@ -8,54 +8,33 @@ own, with 100 new connections a second and a load balancer that is late by 10 s.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measuring import REPOSITORY, deployed, first_cluster, lab
+
 LAB = "benchtraf"
 TWO = ("--data", 'proxy={"replicas": 2, "cpu": "10m", "memory": "64Mi"}')
 OLD = ("--data", 'envoy_gateway_version="1.8.3"')
 WAYS = {"up": ("upgrade", "1.8.3 to 1.9.1"), "back": ("rollback", "1.9.1 to 1.8.3")}
 
 
-def lab(*arguments: str) -> str:
-    command = [sys.executable, "-m", "tasks.lab", *arguments, "--name", LAB]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
-    return done.stdout
-
-
 def pyinfra(folder: Path, deploy: str, *more: str) -> dict[str, Any]:
     """One run, which must end well; its cluster in report.json."""
-    program = Path(sys.executable).parent / "pyinfra"
-    done = subprocess.run(
-        [program, "inventory/lab.py", f"deploys/{deploy}.py", "-y", *TWO, *more],
-        cwd=folder,
-        env={**os.environ, "ENVOYFLEET_LAB": LAB},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
-    newest = max((folder / "runs").iterdir(), key=lambda it: it.stat().st_mtime)
-    found: dict[str, Any] = json.loads((newest / "report.json").read_text())["clusters"][0]
-    return found
+    deployed(folder, LAB, deploy, *TWO, *more)
+    return first_cluster(folder)
 
 
 def measured(folder: Path, rounds: int) -> int:
     """Prints a line a way and round; how many requests were lost on the way up."""
     from tests.lab.load import load
 
-    lab("up", "1", "--leaving-endpoints", "10")
-    lab("sample")
+    lab(LAB, "up", "1", "--leaving-endpoints", "10")
+    lab(LAB, "sample")
     for part in ("config.py", "deploys", "inventory"):
         (folder / part).symlink_to(REPOSITORY / part)
     address = pyinfra(folder, "install", *OLD)["facts"]["addresses"]
@@ -81,13 +60,12 @@ def main() -> int:
     parser.add_argument("--print", action="store_true", help="print the figures (always done)")
     parser.add_argument("--rounds", type=int, default=1)
     given = parser.parse_args()
-    sys.path.insert(0, str(REPOSITORY))
-    lab("down")
+    lab(LAB, "down")
     try:
         with tempfile.TemporaryDirectory() as folder:
             lost = measured(Path(folder), given.rounds)
     finally:
-        lab("down")
+        lab(LAB, "down")
     return 1 if lost else 0
 
 
