@@ -76,7 +76,7 @@ def read(data: Cluster) -> Steps:
         read_secrets(seen)
         read_own(seen, data.namespace)
     read_authorities(seen, _policies(every), every(GATEWAY_API, "ReferenceGrant"))
-    place, addresses = of_proxies(data), data.probe.enabled
+    place, addresses = data.proxy_namespace, data.probe.enabled
     look(seen, place, addresses)
     if any(_of_sockets(seen)):
         time.sleep(AGAIN)
@@ -157,11 +157,6 @@ def _of_istio(every: Every) -> list[Listener]:
     places = sorted({it["metadata"]["namespace"] for it in pods})
     services = [it for one in places for it in listed(kind="Service", namespace=one)]
     return istio.of_istio(host.name, written, pods, services)
-
-
-def of_proxies(data: Cluster) -> str | None:
-    """The namespace of all proxies, None where each is beside its Gateway."""
-    return data.namespace if data.deploy_type == "ControllerNamespace" else None
 
 
 def _findings(seen: Seen, data: Cluster, roots: frozenset[str] | None) -> Iterable[Finding]:

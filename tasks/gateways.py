@@ -140,7 +140,7 @@ def judged(data: Cluster) -> Steps:
     if not state.is_executing or host.name not in run.watching:
         return
     until = time.monotonic() + LEAVING
-    place = _of_proxies(data)
+    place = data.proxy_namespace
     while proxies.leaving(place) and time.monotonic() < until:
         time.sleep(POLL)
     run.watching.pop(host.name)(prober.TIMEOUT)
@@ -235,11 +235,6 @@ def _requests(gateways: Iterable[Object], routes: Iterable[Object]) -> list[Requ
     return [it for gateway in gateways for it in probes.requests(gateway, every)]
 
 
-def _of_proxies(data: Cluster) -> str | None:
-    """The namespace of all proxies, None where each is beside its Gateway."""
-    return data.namespace if data.deploy_type == "ControllerNamespace" else None
-
-
 def _touched() -> bool:
     """Whether every proxy has to prove itself: this run changed the cluster, or it goes back."""
     run = fleet_run.current()
@@ -249,7 +244,7 @@ def _touched() -> bool:
 def _prove_each_proxy(
     data: Cluster, gateways: Sequence[Object], requests: Sequence[Request]
 ) -> None:
-    asked, behind = proxies.Asked(), proxies.Behind(gateways, requests, _of_proxies(data))
+    asked, behind = proxies.Asked(), proxies.Behind(gateways, requests, data.proxy_namespace)
 
     def unproven() -> list[str]:
         nonlocal asked
@@ -276,7 +271,7 @@ def repaired(data: Cluster) -> Steps:
     if not state.is_executing or not data.probe.enabled or not _touched():
         return
     gateways, routes = _programmed(data)
-    behind = proxies.Behind(gateways, _requests(gateways, routes), _of_proxies(data))
+    behind = proxies.Behind(gateways, _requests(gateways, routes), data.proxy_namespace)
     broken = proxies.without_handshake(behind, fleet_run.now())
     if not broken:
         host.noop("every proxy completes handshakes")

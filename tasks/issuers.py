@@ -159,7 +159,7 @@ def served(data: Cluster) -> Steps:
     seen: list[Handshake] = []
 
     def missing() -> list[str]:
-        seen[:] = _look(data, [one for some in users.values() for one in some])
+        seen[:] = handshakes.look(data, [one for some in users.values() for one in some])
         return [
             f"Secret {'/'.join(it)}: {line}"
             for it in places
@@ -357,18 +357,3 @@ def _held(places: Iterable[Place]) -> dict[Place, Held]:
         it for namespace in {it[0] for it in places} for it in fact(TlsSecrets, namespace=namespace)
     ]
     return {(it.namespace, it.name): it for it in found}
-
-
-def _look(data: Cluster, listeners: Sequence[Listener]) -> list[Handshake]:
-    """Handshakes with whatever can be asked from here. Raises DeployError where nothing can."""
-    asked = list(dict.fromkeys(listeners))
-    found = handshakes.at_addresses(asked) if data.probe.enabled else []
-    try:
-        return found + handshakes.at_pods(asked, certificates.of_proxies(data))
-    except handshakes.Denied as error:
-        if not data.probe.enabled:
-            raise DeployError(
-                f"nothing can be proven: {error}, and probe.enabled is false: allow one of them"
-            ) from error
-        fleet_run.note(host, "proxies", f"not asked one by one: {error}")
-    return found

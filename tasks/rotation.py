@@ -6,7 +6,7 @@ every proxy and address. What is not proven goes back.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -95,7 +95,7 @@ def renewed(data: Cluster) -> Steps:
         host.noop("no certificate is due")
         return
     if state.is_executing:
-        before = _look(data, [one for it in found.rotations for one in it.users])
+        before = handshakes.look(data, [one for it in found.rotations for one in it.users])
         for it in found.rotations:
             it.before = [shake for shake in before if shake.listener in it.users]
             _leave_out_dead(it)
@@ -169,7 +169,7 @@ def put_back(data: Cluster) -> Steps:
     after: list[Handshake] = []
 
     def missing() -> list[str]:
-        after[:] = _look(data, [one for it in back for one in it.users])
+        after[:] = handshakes.look(data, [one for it in back for one in it.users])
         return [line for it in back for line in _not_back(it, after)]
 
     wait_until(missing, data.probe.timeout, every=LOOK)
@@ -213,24 +213,6 @@ def _written() -> list[Rotation]:
     return [it for it in found.rotations if it.written is not None] if found else []
 
 
-def _look(data: Cluster, listeners: Iterable[Listener]) -> list[Handshake]:
-    """What is served where this machine can look. Raises DeployError where that is nowhere."""
-    asked = list(dict.fromkeys(listeners))
-    if not asked:
-        return []
-    place = data.namespace if data.deploy_type == "ControllerNamespace" else None
-    found = handshakes.at_addresses(asked) if data.probe.enabled else []
-    try:
-        found += handshakes.at_pods(asked, place)
-    except handshakes.Denied as error:
-        if not data.probe.enabled:
-            raise DeployError(
-                f"nothing can be proven: {error}, and probe.enabled is false: allow one of them"
-            ) from error
-        fleet_run.note(host, "proxies", f"not asked one by one: {error}")
-    return found
-
-
 def _leave_out_dead(it: Rotation) -> None:
     """A listener that served nothing before proves nothing, unless all of them are to begin now."""
     alive = [
@@ -248,7 +230,7 @@ def _unproven(data: Cluster, work: Sequence[Rotation]) -> list[str]:
     """What is missing, a line each; what is not missing any more is noted."""
     left = [it for it in work if not it.proven]
     _with_addresses(data, left)
-    after = _look(data, [one for it in left for one in it.users])
+    after = handshakes.look(data, [one for it in left for one in it.users])
     lines = []
     for it in left:
         missing = rotation.unserved(after, it.users, it.wanted, it.old)

@@ -408,6 +408,11 @@ class Cluster(Strict):
     kube_config: Text | None = None
     kube_timeout: Annotated[int, Field(ge=1)] = 30
 
+    @property
+    def proxy_namespace(self) -> str | None:
+        """Where all proxies are, None where each is beside its Gateway."""
+        return self.namespace if self.deploy_type == "ControllerNamespace" else None
+
     @field_validator("envoy_gateway_version")
     @classmethod
     def _is_a_version(cls, value: str) -> str:

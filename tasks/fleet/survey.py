@@ -95,7 +95,7 @@ def _around(
     left_out: dict[str, str],
 ) -> tuple[list[Object], set[Reference]]:
     """What ``own`` refers to, but for Secrets; and everything that is referred to by all of it."""
-    proxies = None if data.deploy_type == "GatewayNamespace" else data.namespace
+    proxies = data.proxy_namespace
     wanted = {one for it in own for one in references(it, proxies)}
     wanted.update(backup.controls(data.namespace))
     found = _worth([it for it in services if to(it) in wanted], left_out)

@@ -10,10 +10,15 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from pyinfra import host
+from pyinfra.api.exceptions import DeployError
+
 from tasks.connectors.api import Api, ApiError
 from tasks.connectors.forward import forwarded
 from tasks.facts.kube import KubeObjects
+from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import FactFailed, fact, session
+from tasks.fleet.inventory import Cluster
 from tasks.operations.probe import reason
 from tasks.plans import chains, proxies, x509
 from tasks.plans.handshakes import UNREACHED, Ask, Pod, to_addresses, to_pods
@@ -32,25 +37,36 @@ class Denied(Exception):
     """Pods cannot be asked one by one; the message says which right is missing."""
 
 
-def look(
-    listeners: Sequence[Listener], namespace: str | None, timeout: float = TIMEOUT
-) -> list[Handshake]:
+def look(data: Cluster, listeners: Iterable[Listener]) -> list[Handshake]:
     """
-    One handshake for each listener and name with every ready Pod, over one port forward each, and
-    with every address. Two requests and one a Pod.
+    One handshake for each listener and name with every ready Pod and with every address, wherever
+    this machine may ask: no address where ``probe.enabled`` is false, no Pod without the right to
+    forward ports, which the report then says.
 
-    + namespace: where the Pods are, None where each is beside its Gateway
-    + timeout: seconds for each handshake
-
-    Raises FactFailed where Pods cannot be listed, and Denied where they may not be asked.
+    Raises DeployError where neither may be asked, and FactFailed where Pods cannot be listed.
     """
-    return [*at_pods(listeners, namespace, timeout), *at_addresses(listeners, timeout)]
+    asked = list(dict.fromkeys(listeners))
+    if not asked:
+        return []
+    found = at_addresses(asked) if data.probe.enabled else []
+    try:
+        return found + at_pods(asked, data.proxy_namespace)
+    except Denied as error:
+        if not data.probe.enabled:
+            raise DeployError(
+                f"nothing can be proven: {error}, and probe.enabled is false: allow one of them"
+            ) from error
+        fleet_run.note(host, "proxies", f"not asked one by one: {error}")
+    return found
 
 
 def at_pods(
     listeners: Sequence[Listener], namespace: str | None, timeout: float = TIMEOUT
 ) -> list[Handshake]:
-    """Those of ``look`` with Pods. Raises as it does."""
+    """
+    Those of ``look`` with Pods. Raises FactFailed where they cannot be listed, and Denied where
+    they may not be, or not be asked.
+    """
     where = {"api_version": "v1", "namespace": namespace, "labels": proxies.LABELS}
     try:
         pods = fact(KubeObjects, kind="Pod", **where)
