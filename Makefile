@@ -67,8 +67,8 @@ check: setup ## format, lint, types and the import rule; changes nothing
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-unit: setup ## tests that need no cluster (75 s)
-	@echo "unit: tests that need no cluster (75 s), in two rows; each is printed when it has ended"
+unit: setup ## tests that need no cluster (65 s)
+	@echo "unit: tests that need no cluster (65 s), in two rows; each is printed when it has ended"
 	@$(SIDE_BY_SIDE) --output-sync=target unit-runs unit-rest
 
 unit-runs:
