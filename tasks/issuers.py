@@ -31,12 +31,10 @@ from tasks.plans import challenges, rotation
 from tasks.plans.chains import Held
 from tasks.plans.challenges import Installed, Ways
 from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, title
-from tasks.plans.listeners import Handshake, Listener
+from tasks.plans.listeners import Handshake
 from tasks.plans.rings import seconds
 
 Object = Mapping[str, Any]
-
-
 Place = tuple[str, str]
 
 
@@ -49,7 +47,7 @@ class Wanted:
 
     @property
     def title(self) -> str:
-        return f"Secret {self.entry.namespace}/{self.entry.secret}"
+        return self.entry.title
 
 
 def set_up() -> None:
@@ -208,22 +206,14 @@ def _wanted(data: Cluster, every: Every) -> list[Wanted]:
     entries = _entries(data)
     unnamed = any(not it.names for it in entries)
     listeners = certificates.listeners_of(data, every) if unnamed else []
-    return [Wanted(it, tuple(it.names) or _names(it, listeners)) for it in entries]
-
-
-def _names(entry: Certificate, listeners: Iterable[Listener]) -> tuple[str, ...]:
-    """Those of the listeners that use its Secret, or will once the entry's grants are there."""
-    using = [
-        it
-        for it in listeners
-        if not it.passthrough
-        and any(
-            (ref.namespace, ref.name) == _place(entry)
-            and (ref.allowed or it.owner.partition(" ")[2].partition("/")[0] in entry.grants)
-            for ref in it.secrets
+    return [
+        Wanted(
+            it,
+            tuple(it.names)
+            or rotation.names((), rotation.users(listeners, *_place(it), it.grants)),
         )
+        for it in entries
     ]
-    return rotation.names((), using)
 
 
 def _unissuable(data: Cluster, wanted: Sequence[Wanted]) -> list[str]:

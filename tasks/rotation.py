@@ -59,14 +59,14 @@ def _known(data: Cluster) -> None:
     Raises Refused for a pattern that fits no certificate of the whole inventory, and for a Secret
     that has two sources.
     """
-    own = [renewals.title_of(it) for it in data.certificates]
+    own = [it.title for it in data.certificates]
     twice = next((it for it in own if own.count(it) > 1), None)
     if twice:
         raise fleet_run.Refused(
             f"{host.name}: {twice} is in certificates twice: remove one of them"
         )
     clusters = fleet_run.current().clusters.values() if data.only else ()
-    every = {renewals.title_of(it) for one in clusters for it in one.certificates}
+    every = {it.title for one in clusters for it in one.certificates}
     for pattern in data.only:
         if not any(fnmatchcase(it, pattern) for it in every):
             raise fleet_run.Refused(

@@ -36,6 +36,11 @@ _reading: set[Any] = set()
 class FactFailed(DeployError):
     """A cluster could not be read; the message says which request and why."""
 
+    @property
+    def forbidden(self) -> bool:
+        """Whether this identity may not read it."""
+        return ": 403 " in str(self)
+
 
 def fact(cls: type[FactBase[T]], **arguments: Any) -> T:
     """

@@ -176,6 +176,11 @@ class Certificate(Strict):
     renew_before: Text | None = None
     grants: list[Name] = []
 
+    @property
+    def title(self) -> str:
+        """Such as "Secret edge/shop-tls"."""
+        return f"Secret {self.namespace}/{self.secret}"
+
     @field_validator("renew_before")
     @classmethod
     def _is_a_time(cls, value: str | None) -> str | None:

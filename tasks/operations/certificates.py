@@ -80,7 +80,7 @@ def read_secrets(seen: Seen) -> None:
             if found is not None:
                 seen.types[namespace, name] = found
     except FactFailed as error:
-        if ": 403 " not in str(error):
+        if not error.forbidden:
             raise
         seen.held = None
         seen.not_read["no right to read Secrets: only what is served was checked"] = ROLE
@@ -92,7 +92,7 @@ def _tls_secrets(listeners: Iterable[Listener]) -> list[Held]:
         return fact(TlsSecrets)
     except FactFailed as error:
         places = sorted({ref.namespace for it in listeners for ref in it.secrets})
-        if ": 403 " not in str(error) or not places:
+        if not error.forbidden or not places:
             raise
         return [it for place in places for it in fact(TlsSecrets, namespace=place)]
 
@@ -104,7 +104,7 @@ def read_own(seen: Seen, namespace: str) -> None:
     try:
         seen.own = fact(PublicParts, namespace=namespace)
     except FactFailed as error:
-        if ": 403 " not in str(error):
+        if not error.forbidden:
             raise
         seen.not_read["no right to read the controller's own Secrets"] = ROLE
 
@@ -134,7 +134,7 @@ def _authority(ref: AuthorityRef, seen: Seen) -> Found | None:
             return _in_secret(ref, seen)
         thing = fact(KubeObject, api_version="v1", kind="ConfigMap", **where)
     except FactFailed as error:
-        if ": 403 " not in str(error):
+        if not error.forbidden:
             raise
         seen.not_read[f"no right to read {ref.title}"] = "allow get and list there"
         return None

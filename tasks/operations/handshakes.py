@@ -72,7 +72,7 @@ def at_pods(
         pods = fact(KubeObjects, kind="Pod", **where)
         services = fact(KubeObjects, kind="Service", **where)
     except FactFailed as error:
-        if ": 403 " in str(error):
+        if error.forbidden:
             raise Denied("no right to list pods and services") from error
         raise
     return ask(to_pods(pods, services, listeners), timeout)

@@ -85,7 +85,7 @@ def look(behind: Behind) -> Asked:
     try:
         return ask(behind.pods())
     except FactFailed as error:
-        if ": 403 " not in str(error):
+        if not error.forbidden:
             raise
         return Asked(denied="no right to list pods and services")
 

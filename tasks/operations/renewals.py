@@ -59,7 +59,7 @@ class Rotation:
 
     @property
     def title(self) -> str:
-        return title_of(self.entry)
+        return self.entry.title
 
     @property
     def old(self) -> x509.Certificate | None:
@@ -86,7 +86,7 @@ def decided(data: Cluster, listeners: Sequence[Listener]) -> Decided:
         try:
             _decide_one(data, entry, listeners, found)
         except DeployError as error:
-            found.refused[title_of(entry)] = str(error)
+            found.refused[entry.title] = str(error)
     return found
 
 
@@ -178,13 +178,8 @@ def wanted(data: Cluster) -> list[Certificate]:
     return [
         it
         for it in data.certificates
-        if not data.only or any(fnmatchcase(title_of(it), one) for one in data.only)
+        if not data.only or any(fnmatchcase(it.title, one) for one in data.only)
     ]
-
-
-def title_of(entry: Certificate) -> str:
-    """Such as "Secret edge/shop-tls"."""
-    return f"Secret {entry.namespace}/{entry.secret}"
 
 
 def _before(data: Cluster, entry: Certificate) -> timedelta:
