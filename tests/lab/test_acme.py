@@ -141,6 +141,8 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acme]:
         found.kubectl("delete", "certificate", "--all", check=False)
         acme_command(fleet.lab.name, found.name, "--remove")
         fleet.kubectl(found.name, "delete", "gateway", "public", "--namespace", PLACE)
+        # the audit would rightly tell of one whose Certificate is gone, while its namespace goes
+        fleet.kubectl(found.name, "delete", "secret", "--all", "--namespace", PLACE)
         fleet.kubectl(found.name, "delete", "namespace", PLACE, "--wait=false")
 
 
