@@ -4,6 +4,9 @@ another lab.
 
 Two rings: lab-1 goes first, the others follow when it is done. From four clusters on there are
 three: lab-1, lab-2, and the rest.
+
+A lab that came up with ``--azure`` is listed from its Azure, and signed in to as AKS clusters are;
+the tag ``ring`` says who goes first.
 """
 
 import os
@@ -25,8 +28,12 @@ _tls = {
     "hostname": "*.lab.test",
     "secret": "lab-tls",
 }
+_azure = _lab["azure"]
+if _azure:
+    for _name, _value in _azure["environment"].items():
+        os.environ.setdefault(_name, _value)
+    os.environ["REQUESTS_CA_BUNDLE"] = _azure["environment"]["REQUESTS_CA_BUNDLE"]
 _shared = {
-    "kube_config": _lab["kubeconfig"],
     "envoy_gateway_version": "1.9.1",
     "chart": _lab["charts"][0]["ref"],
     "chart_plain_http": True,
@@ -42,7 +49,19 @@ _shared = {
         "recipients": [_lab["age_recipient"]] if _lab["age_recipient"] else [],
         "identity": _lab["age_identity"],
     },
+    "resolvers": [_azure["resolver"]] if _azure else [],
     "stand_in_image": _lab["images"]["echo"],
+    # What `python -m tasks.lab monitoring` puts onto a cluster; nothing where it is not there.
+    "monitoring": {
+        "labels": {"release": "lab"},
+        "interval": "5s",
+        "environment": "lab",
+        "alertmanager": {
+            "receivers": [{"name": "pager", "kind": "webhook", "secret": "alerts", "key": "url"}],
+        },
+        "grafana": {},  # dashboards as ConfigMaps; there is no Grafana in the lab
+    },
+    "rehearsals": True,
     "controller": {"replicas": 1, "cpu": "10m", "memory": "64Mi"},
     "proxy": {"replicas": 1, "cpu": "10m", "memory": "64Mi"},
     "gateways": [
@@ -83,7 +102,14 @@ _shared = {
 }
 
 _last = 2 if len(_lab["clusters"]) > 3 else 1
-clusters = [
-    (f"@kube/{_it['context']}", {**_shared, "ring": min(_number, _last)})
+_of_kubeconfig = [
+    (
+        f"@kube/{_it['context']}",
+        {**_shared, "kube_config": _lab["kubeconfig"], "ring": min(_number, _last)},
+    )
     for _number, _it in enumerate(_lab["clusters"])
 ]
+_of_azure = (
+    [(f"@aks/{_azure['subscription']}/{_azure['groups']['clusters']}", _shared)] if _azure else []
+)
+clusters = _of_azure or _of_kubeconfig

@@ -74,6 +74,7 @@ _fleet = {
         "identity": None,  # the file that age-keygen made, on machines that restore
         "secrets": True,  # False leaves Secrets out of it
         "keep": {"daily": 7, "weekly": 5, "monthly": 12},  # others are deleted
+        "container": None,  # "https://fleetbackups.blob.core.windows.net/envoyfleet": copies
     },
     # Of backup, restore and drill; nearly always --data on the command line:
     "format": "archive",  # "tree": a readable file an object, for Git
@@ -134,6 +135,80 @@ _fleet = {
     "read_secrets": True,  # False: look at what is served alone
     "trust": None,  # a PEM file with the authorities that clients trust; None: not judged
     "rollback_to": None,  # of deploys/rollback.py: None is the last good revision of each cluster
+    "resolvers": [],  # DNS servers that deploys/public_ips.py asks; none: those of this machine
+    "unused_public_ips": True,  # False: do not look for public IPs that nobody uses
+    "monitoring": {  # of deploys/monitoring.py
+        "backend": None,  # "operator", "azure" or "files"; None: by the CRDs of the cluster
+        "namespace": "monitoring",
+        "labels": {"release": "kube-prometheus-stack"},  # as your Prometheus selects monitors
+        "interval": "30s",
+        "stats": "needed",  # "all": keep also series that no rule or panel uses
+        "prometheus": None,  # "https://prometheus.example.com", where no operator runs it
+        "environment": "production",  # a label of every alert
+        "thresholds": {},  # docs/alerts.md names them all
+        "objectives": {"availability": 99.9, "latency": 99.0, "within": 1000},
+        "runbooks": "docs/alerts.md",  # where that page can be read
+        "alertmanager": {
+            "address": None,
+            "silence": True,  # roll-outs silence alerts of what they touch
+            "receivers": [
+                {
+                    "name": "pager",
+                    "kind": "pagerduty",
+                    "secret": "pagerduty",  # in the namespace of the monitors
+                    "key": "routing-key",
+                    "severities": ["critical"],
+                },
+                {
+                    "name": "chat",
+                    "kind": "slack",
+                    "secret": "slack",
+                    "key": "url",
+                    "channel": "#platform",
+                    "severities": [],  # all
+                },
+            ],
+        },
+        "grafana": {
+            "url": None,  # "https://grafana.example.com"; None: ConfigMaps for the sidecar
+            "token_env": None,  # "GRAFANA_TOKEN"; None: sign-in of Azure
+            "folder": "Envoy Gateway",
+            "data_source": "Prometheus",
+            "prometheus": None,  # "http://prometheus-operated:9090": make the data source
+            "labels": {"grafana_dashboard": "1"},
+        },
+        "workspace": {  # of Azure Monitor
+            "id": (
+                "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/monitoring"
+                "/providers/Microsoft.Monitor/accounts/fleet"
+            ),
+            "resource_group": None,
+            "subscription": None,
+            "location": None,
+            "action_groups": [],
+        },
+        "logs": {"enabled": False, "otel": None},
+        "files": "rules",  # folder of backend "files"
+    },
+    "diagnosis": {  # of deploys/diagnose.py
+        "lines": 300,  # of each access log, where a request is asked about
+        "minutes": 15,
+        "loki": {  # None: the logs of the Pods alone
+            "url": "https://loki.example.com",
+            "selector": '{container="envoy"}',
+            "token_env": "LOKI_TOKEN",
+            "tenant": None,
+        },
+    },
+    "request": None,  # --data request='GET https://shop.example.com/cart'
+    "name": None,  # of a runbook: --data name=gateway-not-responding
+    "gateway": None,  # that it is about: --data gateway=edge/public
+    "approve": [],  # steps whose actions may be done: --data approve=controller
+    "undo": None,  # --data undo=RUN: take back what that run did
+    "rehearse": False,  # --data rehearse=True: the run is a rehearsal
+    "rehearsals": False,  # True: this cluster may be rehearsed on
+    "send": None,  # False: the request is never sent; True: also one that changes something
+    "pack": False,  # True: deploys/support_bundle.py also writes one .tar.gz
     "lease_seconds": 30,  # how long a run that died keeps other machines away
     "notifications": [  # the address itself is a secret, so a variable of the environment holds it
         {"kind": "teams", "url_env": "TEAMS_WEBHOOK", "events": ["gate", "failure", "end"]},
@@ -159,6 +234,8 @@ canary = [
     ("@kube/weu-test-1", {**_fleet, "ring": 0}),
 ]
 
+# Or Azure lists them, with rings and windows from their tags (docs/azure.md):
+# production = [("@aks/shop-production?tag.environment=production", _fleet)]
 production = [
     # ring 1 begins when every cluster of ring 0 is done, within max_failed
     ("@kube/weu-1", {**_fleet, "ring": 1}),
@@ -187,6 +264,18 @@ production = [
                     # A static public IP that exists in the node resource group: Azure is asked for
                     # it by an annotation on the Service. None: Azure chooses.
                     "address": "20.103.0.10",
+                    # The resource that has it, where it lies outside: docs/public_ips.md.
+                    "public_ip": {
+                        "name": "weu-2-public",
+                        "resource_group": "addresses",
+                        "subscription": None,  # None: the cluster's
+                        "prefix": None,
+                        "zones": ["1", "2", "3"],
+                        "idle_timeout": 4,
+                        "lock": True,
+                        "role": True,
+                        "tags": {"team": "edge"},
+                    },
                     # More of them, on what the Gateway generates:
                     "annotations": {
                         "service.beta.kubernetes.io/azure-load-balancer-tcp-idle-timeout": "30",

@@ -28,11 +28,14 @@ from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
 from tasks.fleet.survey import surveyed
+from tasks.operations import copies
 from tasks.operations.kube import show
 from tasks.plans import archive, backup, lease, retention
 
 SCHEMA = "envoyfleet.verify/1"
 COLUMNS = ("cluster", "archive", "taken", "Envoy Gateway", "objects", "missing", "needs")
+#: Deploys that go back: they must not wait for a container that cannot be reached.
+WITHOUT_COPY = ("restore", "rollback")
 #: Clusters that are read and packed at a time: each is some 8 MB in memory, and waits for answers.
 _few = BoundedSemaphore(12)
 _rows: dict[str, dict[str, Any]] = {}
@@ -89,6 +92,7 @@ def keep(data: Cluster) -> Steps:
         return
     begun = time.monotonic()
     kept = _kept(data, "")
+    copy = copies.copied(kept.archive, data.backup, host.name)
     pruned = _pruned(data, kept.archive.path)
     for name in ("needs", "missing"):
         for line in kept.manifest[name]:
@@ -97,6 +101,7 @@ def keep(data: Cluster) -> Steps:
         host.log("sealed, not opened again: no identity here")
     for key, value in {
         "backup": str(kept.archive.path),
+        **({"copy": copy} if copy else {}),
         "objects": str(sum(kept.kinds.values())),
         "kinds": str(len(kept.kinds)),
         "verified": "opened again" if kept.opened else "before it was sealed",
@@ -129,18 +134,24 @@ def as_tree(data: Cluster) -> Steps:
 
 @fleet_operation()
 def verify(data: Cluster) -> Steps:
-    """Open an archive: every digest, every object. Reads the disk alone."""
+    """
+    Open an archive: every digest, every object; where a container is named, its copy of it too.
+    Asks no cluster.
+    """
     yield from ()
     if not data.backup.enabled:
         _rows[host.name] = {"ring": data.ring, "archive": None}
         return
-    path = _to_verify(data)
+    choice = copies.chosen(data.backup, data.from_cluster or host.name, data.archive)
+    path = choice.path
     with _few:
         found = archives.read(path, data)
+    copy = None if data.archive else copies.copy_of(choice, data.backup)
     manifest = found.manifest
     _rows[host.name] = {
         "ring": data.ring,
         "archive": str(path),
+        "copy": copy,
         "sha256": sha256(path.read_bytes()).hexdigest(),
         "objects": len(found.files),
         **{key: manifest.get(key) for key in ("cluster", "taken", "envoy_gateway")},
@@ -148,23 +159,12 @@ def verify(data: Cluster) -> Steps:
     }
 
 
-def _to_verify(data: Cluster) -> Path:
-    if data.archive:
-        return Path(data.archive)
-    source = data.from_cluster or host.name
-    folder = Path(data.backup.folder)
-    path = archives.newest(folder, source)
-    if path is None:
-        raise DeployError(
-            f"{archives.folder_of(folder, source)} holds no backup: make one with deploys/backup.py"
-        )
-    return path
-
-
 def _print(results: list[ClusterResult]) -> None:
     audits.show(results, _rows, SCHEMA, COLUMNS, _line)
     if not any(it.output == "json" for it in fleet_run.current().clusters.values()):
         for name, row in sorted(_rows.items()):
+            if row.get("copy"):
+                print(f"{name}: copy: {row['copy']}")
             for key in ("needs", "missing"):
                 for line in row.get(key, ()):
                     print(f"{name}: {key}: {line}")
@@ -191,11 +191,21 @@ def made(data: Cluster) -> Path | None:
     ``backups/weu-1/20261121T140211Z-upgrade.tar.gz.age``, or None where ``backup`` is off or names
     nobody.
 
-    Raises DeployError where it cannot be made; then nothing may be changed.
+    Raises DeployError where it cannot be made; then nothing may be changed. A copy that cannot be
+    made stops what goes forward, and not the way out of an outage.
     """
     if not data.backup.enabled or (data.backup.secrets and not data.backup.recipients):
         return None
-    return _kept(data, f"-{fleet_run.current().deploy}").archive.path
+    deploy = fleet_run.current().deploy
+    archive = _kept(data, f"-{deploy}").archive
+    try:
+        copies.copied(archive, data.backup, host.name)
+    except DeployError as error:
+        if deploy not in WITHOUT_COPY:
+            raise
+        host.log(f"goes on without a copy: {error}")
+        fleet_run.note(host, "copy", "none")
+    return archive.path
 
 
 def _kept(data: Cluster, why: str) -> Kept:

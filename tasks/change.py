@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import gevent
 from gevent.lock import RLock
 from pyinfra import host, state
-from pyinfra.api.exceptions import OperationError
+from pyinfra.api.exceptions import DeployError, OperationError
 
 from tasks import backup
 from tasks.connectors.api import Api, ApiError
@@ -25,11 +25,13 @@ from tasks.fleet import journal, process
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation, session
 from tasks.fleet.inventory import Cluster
+from tasks.operations import announcements
 from tasks.operations.kube import live_objects
 from tasks.plans import helm as releases
-from tasks.plans import kinds, lease, memory
+from tasks.plans import kinds, lease, memory, preflight
 from tasks.plans.lease import Holder, LastGood
 from tasks.plans.objects import MANAGER
+from tasks.plans.preflight import Reason
 
 API = "coordination.k8s.io/v1"
 #: A Lease is renewed this often before it runs out.
@@ -64,6 +66,20 @@ class _Change:
 _changes: dict[str, _Change] = {}
 
 
+def heed(reasons: Iterable[Reason], data: Cluster) -> None:
+    """
+    What speaks against a change of this cluster: warnings are said and reported, and what stops it
+    raises DeployError.
+    """
+    stops, warnings = preflight.settled(reasons, data.accept)
+    for it in warnings:
+        host.log(f"warning: {it}")
+    if warnings:
+        fleet_run.note(host, "warning", "; ".join(warnings))
+    if stops:
+        raise DeployError("; ".join(stops))
+
+
 def begin(data: Cluster, going_back: bool = False, release: bool = True) -> bool:
     """
     Called by an operation before it writes, as often as it likes: the first call takes the Lease,
@@ -88,6 +104,7 @@ def begin(data: Cluster, going_back: bool = False, release: bool = True) -> bool
     fleet_run.current().changed.add(host.name)
     _renew(change)
     fleet_run.current().at_first_write.pop(host.name, lambda: None)()
+    announcements.begun(data)
     if not release:
         fleet_run.journal("change", cluster=host.name, last_good=None, backup=None, goes_on=False)
         return True
@@ -168,7 +185,10 @@ def ended(data: Cluster) -> Steps:
     """
     yield from ()
     change = _changes.pop(host.name, None)
-    if not state.is_executing or change is None:
+    if not state.is_executing:
+        return
+    announcements.ended(data)
+    if change is None:
         return
     run = fleet_run.current()
     how = "good"

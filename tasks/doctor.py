@@ -13,10 +13,9 @@ from typing import Any
 from pyinfra import host
 
 from tasks.checks.readiness import Readiness, readiness_findings
-from tasks.connectors import kubeconfig
 from tasks.fleet import audits, charts, rights
 from tasks.fleet import run as fleet_run
-from tasks.fleet.guard import Steps, fleet_operation, kubernetes_version
+from tasks.fleet.guard import Steps, fleet_operation, kubernetes_version, sign_in
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
 from tasks.operations import helm
@@ -48,7 +47,7 @@ def look(data: Cluster) -> Steps:
         pinned = charts.read_lock(Path(data.lock)).get(name, {}).get(data.envoy_gateway_version)
     except charts.ChartRefused as error:
         lock_problem = str(error)
-    how, plugin = sign_in(host.data.get("kube_context"), host.data.get("kube_config"))
+    how = sign_in()
     needed = permissions.needed(data.namespace)
     denied = [it.text for it in rights.denied(needed, data.namespace)]
     seen = Readiness(
@@ -66,7 +65,7 @@ def look(data: Cluster) -> Steps:
             data.helm,
             data.chart_plain_http,
         ),
-        plugin=(plugin, shutil.which(plugin) is not None) if plugin else None,
+        plugin=(how.program, shutil.which(how.program) is not None) if how.program else None,
         kubernetes=kubernetes_version(),
         denied=denied,
     )
@@ -76,25 +75,10 @@ def look(data: Cluster) -> Steps:
         "helm": seen.helm,
         "envoy_gateway_version": data.envoy_gateway_version,
         "digest": pinned,
-        "sign_in": how,
+        "sign_in": how.how,
         "rights": len(needed),
         "denied": denied,
     }
-
-
-def sign_in(context: str, explicit: str | None) -> tuple[str, str | None]:
-    """
-    How the kubeconfig signs in, in a word, and the program it needs: ("kubelogin", "kubelogin"),
-    ("token", None).
-    """
-    user = kubeconfig.one_context(context, explicit)["users"][0]["user"]
-    if user.get("exec"):
-        command = str(user["exec"].get("command"))
-        return Path(command).name, command
-    if user.get("token") or user.get("tokenFile"):
-        return "token", None
-    certificate = user.get("client-certificate") or user.get("client-certificate-data")
-    return ("certificate" if certificate else "none"), None
 
 
 def _print(results: list[ClusterResult]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from pyinfra import host, state
 from pyinfra.api.exceptions import DeployError, OperationError
 
-from tasks import change, crds, restore
+from tasks import change, crds, public_ips, restore
 from tasks.connectors.command import KubeCommand
 from tasks.envoy_gateway import Desired, desired
 from tasks.facts.kube import KubeObjects
@@ -29,7 +29,7 @@ from tasks.fleet.attempt import Attempt, attempt, settle
 from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import render
-from tasks.operations import emptying, stand_ins
+from tasks.operations import copies, emptying, stand_ins
 from tasks.operations.kube import apply_steps
 from tasks.plans import emptying as marks
 from tasks.plans import evidence, kinds, scenarios
@@ -38,7 +38,6 @@ from tasks.plans.archive import Contents
 from tasks.plans.emptying import Mark
 from tasks.plans.evidence import Answered, Archive, Drill, Refusal, Restored, Unproven
 from tasks.plans.probes import Request
-from tasks.plans.retention import is_of_damage
 from tasks.restore import Outcome, Source
 
 #: What a drill takes from the inventory of the source, where that has it; the rest (registry,
@@ -104,7 +103,9 @@ def of_the_sources() -> None:
 
 def _of(source: str) -> Attempt:
     data = data_of(source, fleet_run.cluster(), fleet_run.current().clusters)
-    wanted, taken = desired(host.name, data), Source(source, _archive(source, data), False)
+    wanted = desired(host.name, data)
+    oldest = data.scenario == "old-backup" and not data.archive
+    taken = Source(source, data.archive, addresses=False, oldest=oldest)
     with attempt("Drill") as it:
         begun(name="Archive and empty target", source=taken, data=data)
         for turn in host.loop(range(2 if data.scenario in scenarios.BROKEN else 1)):
@@ -146,17 +147,6 @@ def data_of(source: str, target: Cluster, clusters: Mapping[str, Cluster]) -> Cl
     )
 
 
-def _archive(source: str, data: Cluster) -> Path | None:
-    """The archive that is named, else the newest; in the scene of an old backup the oldest."""
-    if data.archive:
-        return Path(data.archive)
-    place = archives.folder_of(Path(data.backup.folder), source)
-    good = [it for it in archives.names(place) if not is_of_damage(it)]
-    if not good:
-        return None
-    return place / good[0 if data.scenario == "old-backup" else -1]
-
-
 @fleet_operation()
 def begun(source: Source, data: Cluster) -> Steps:
     """
@@ -165,13 +155,10 @@ def begun(source: Source, data: Cluster) -> Steps:
     """
     run, now = fleet_run.current(), fleet_run.now()
     it = _drills[host.name] = _UnderWay(_record(source.cluster, data, now), _failures())
-    if source.archive is None:
-        raise DeployError(
-            f"no backup of {source.cluster} in {data.backup.folder}: make one with "
-            "deploys/backup.py, or correct backup.folder"
-        )
-    it.contents = _read(source.archive, data, it.record)
-    it.record.archive = _about(source.archive, it.contents)
+    archive = copies.chosen(data.backup, source.cluster, source.archive, source.oldest).path
+    it.contents = _read(archive, data, it.record)
+    it.record.archive = _about(archive, it.contents)
+    it.record.addresses = public_ips.of_lost(source.cluster)
     taken = datetime.fromisoformat(it.contents.manifest["taken"])
     it.record.rpo_seconds = round((now - taken).total_seconds(), 1)
     old = emptying.read_mark()
@@ -193,7 +180,7 @@ def begun(source: Source, data: Cluster) -> Steps:
     mark = Mark(
         run.id,
         source.cluster,
-        str(source.archive),
+        str(archive),
         brought,
         data.release,
         data.namespace,

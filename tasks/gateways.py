@@ -9,20 +9,22 @@ from functools import partial
 from typing import Any
 
 from pyinfra import host, state
+from pyinfra.api.exceptions import OperationError
 from pyinfra.context import ctx_host
 
 from tasks import change
 from tasks.connectors.command import KubeCommand
-from tasks.facts.kube import KubeObjects
+from tasks.facts.kube import KubeObject, KubeObjects
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation
-from tasks.fleet.inventory import Cluster
+from tasks.fleet.inventory import Cluster, PublicIp
 from tasks.fleet.render import render
 from tasks.operations import probe, prober, proxies
 from tasks.operations.kube import POLL, apply_steps, wait_until
-from tasks.plans import conditions, images, kinds, probes
+from tasks.plans import access_logs, asking, conditions, images, kinds, probes
 from tasks.plans.kinds import GATEWAY_API, title
 from tasks.plans.probes import Answer, Request
+from tasks.plans.public_ips import ADDRESS
 
 Object = Mapping[str, Any]
 #: By cluster: Gateways that did not serve before this run, and why.
@@ -32,7 +34,6 @@ _before: dict[str, dict[Request, Answer]] = {}
 BASELINE = "answers before"
 #: Seconds for which a proxy that leaves is waited for at most; long connections hold it longer.
 LEAVING = 90.0
-AZURE_IPV4 = "service.beta.kubernetes.io/azure-load-balancer-ipv4"
 
 
 def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
@@ -53,18 +54,33 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
         proxy=data.proxy,
         pull_secrets=data.image_pull_secrets,
         merge_gateways=data.merge_gateways,
+        annotations=_address_notes(data.shared_public_ip),
+        logs=_logs(data),
     )
     for namespace in dict.fromkeys(it.namespace for it in data.gateways):
         found += render("gateway/namespace.yaml.j2", name, name=namespace, part=namespace)
     for gateway in data.gateways:
-        fixed = {AZURE_IPV4: gateway.address} if gateway.address else {}
+        by_name = gateway.public_ip is not None
+        fixed = {ADDRESS[False]: gateway.address} if gateway.address and not by_name else {}
         part = f"{gateway.namespace}-{gateway.name}"
+        proxy = None
+        if by_name and not data.merge_gateways:
+            proxy = asking.envoy_proxy(gateway.name)
+            found += render(
+                "gateway/envoyproxy-public-ip.yaml.j2",
+                name,
+                name=proxy,
+                gateway=gateway,
+                annotations=_address_notes(gateway.public_ip),
+                part=part,
+            )
         found += render(
             "gateway/gateway.yaml.j2",
             name,
             **about,
             gateway=gateway,
             annotations={**gateway.annotations, **fixed},
+            proxy=proxy,
             part=part,
         )
         found += render("gateway/clienttrafficpolicy.yaml.j2", name, gateway=gateway, part=part)
@@ -82,12 +98,24 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
     return found
 
 
+def _logs(data: Cluster) -> access_logs.Logs | None:
+    """What the proxies log, None leaves that to Envoy Gateway."""
+    wanted = data.monitoring.logs if data.monitoring else None
+    return access_logs.logs(wanted.otel) if wanted and wanted.enabled else None
+
+
+def _address_notes(ip: PublicIp | None) -> dict[str, str]:
+    return asking.asking_for(ip.name, ip.resource_group) if ip else {}
+
+
 @fleet_operation()
 def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
     """
     Server-side apply of what ``objects`` rendered; a field that another manager owns stops the
     cluster.
     """
+    keep_others_proxies(data)
+    _find_collector(data)
 
     def before() -> None:
         change.begin(data)
@@ -97,6 +125,38 @@ def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
         change.remember_objects(data, was, manifests)
 
     yield from apply_steps(manifests, before=before)
+
+
+def _find_collector(data: Cluster) -> None:
+    """Raises OperationError where logs are to go to a Service that is not there."""
+    wanted = _logs(data)
+    it = wanted.collector if wanted else None
+    if it is None:
+        return
+    about = {"api_version": "v1", "kind": "Service"}
+    found = fact(KubeObject, **about, resource=it.name, namespace=it.namespace)
+    problem = access_logs.collector_problem(it, found)
+    if problem:
+        raise OperationError(problem)
+
+
+def keep_others_proxies(data: Cluster) -> None:
+    """
+    Raises OperationError where a Gateway that is to get a public IP has settings of somebody else,
+    which ours would replace.
+    """
+    asked = {(it.namespace, it.name): it.public_ip for it in data.gateways if it.public_ip}
+    if not asked or data.merge_gateways:
+        return
+    for gateway in _listed(GATEWAY_API, "Gateway"):
+        ip, other = asked.get(_key(gateway)), asking.others_proxy(gateway)
+        if ip is not None and other:
+            notes = ", ".join(f"{key}: {value}" for key, value in _address_notes(ip).items())
+            raise OperationError(
+                f"{title(gateway)} has {other} of its own, which is kept: put {notes} into its "
+                "provider.kubernetes.envoyService.annotations and take public_ip out of the "
+                "inventory, or take parametersRef off the Gateway"
+            )
 
 
 @fleet_operation()
@@ -169,28 +229,27 @@ def serving(data: Cluster) -> Steps:
         return
     gateways, routes = _programmed(data)
     sick, wanted = _sick.get(host.name, {}), images.wanted(data)
-    addresses = [
-        it["value"] for gateway in gateways for it in gateway.get("status", {}).get("addresses", ())
-    ]
     if sick:
         fleet_run.note(host, "left as they were before", "; ".join(sick.values()))
     fleet_run.note(host, "Envoy", wanted.envoy.rpartition(":")[2])
-    fleet_run.note(host, "addresses", ", ".join(dict.fromkeys(addresses)) or "none")
+    _note_addresses(gateways)
     if not data.probe.enabled:
         fleet_run.note(host, "traffic", "not probed: probe.enabled is false")
         return
     run, before = fleet_run.current(), _before.get(host.name, {})
-    mine = {f"{it.namespace}/{it.name}" for it in data.routes if it.kind == "HTTPRoute"}
-    requests = _requests(gateways, (it for it in routes if "/".join(_key(it)) in mine))
-    others = (it for it in _requests(gateways, routes) if it not in requests)
-    requests += [it for it in others if probes.at(it) in before]
+    requests = _to_prove(data, gateways, routes)
     outcomes: dict[Request, Answer | str] = {}
 
     def unanswered() -> list[str]:
+        if outcomes:  # an address may be another one by now
+            gateways[:] = _as_they_are(data, gateways)
+            requests[:] = _to_prove(data, gateways, routes)
+            outcomes.clear()
         outcomes.update(probe.send_all(requests))
         return probes.problems(outcomes, before)
 
     wait_until(unanswered, data.probe.timeout)
+    _note_addresses(gateways)
     through = len({(it.gateway, it.listener) for it in requests})
     said = f"{len(requests)} requests answered through {through} listeners"
     fleet_run.note(host, "traffic", said)
@@ -199,6 +258,30 @@ def serving(data: Cluster) -> Steps:
     if _touched():
         _prove_each_proxy(data, gateways, requests)
     run.bakes[host.name] = lambda: probes.problems(probe.send_all(requests), before)
+
+
+def _note_addresses(gateways: Iterable[Object]) -> None:
+    found = [it["value"] for one in gateways for it in _addresses(one)]
+    fleet_run.note(host, "addresses", ", ".join(dict.fromkeys(found)) or "none")
+
+
+def _addresses(gateway: Object) -> Sequence[Object]:
+    return gateway.get("status", {}).get("addresses") or ()
+
+
+def _as_they_are(data: Cluster, gateways: Sequence[Object]) -> list[Any]:
+    """The same Gateways, read again; one that has no address at the moment as it was."""
+    now = {_key(it): it for it in ours(data)[1] if _addresses(it)}
+    return [now.get(_key(it), it) for it in gateways]
+
+
+def _to_prove(data: Cluster, gateways: Sequence[Object], routes: Sequence[Object]) -> list[Request]:
+    """Every listener and every route of the inventory, and what answered before."""
+    before = _before.get(host.name, {})
+    mine = {f"{it.namespace}/{it.name}" for it in data.routes if it.kind == "HTTPRoute"}
+    found = _requests(gateways, (it for it in routes if "/".join(_key(it)) in mine))
+    others = (it for it in _requests(gateways, routes) if it not in found)
+    return [*found, *(it for it in others if probes.at(it) in before)]
 
 
 def _programmed(data: Cluster) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -386,9 +469,7 @@ def _behind(
             continue
         served.add(merged if merged in names else key)
         gateway_class = merged if merged in names else owned[key]["spec"]["gatewayClassName"]
-        custom = key in owned and (owned[key]["spec"].get("infrastructure") or {}).get(
-            "parametersRef"
-        )
+        custom = key in owned and asking.others_proxy(owned[key])
         image = wanted.envoy if gateway_class == data.gateway_class and not custom else None
         lines += conditions.rolled_out(workload, image, "envoy")
         lines += conditions.rolled_out(workload, wanted.envoy_gateway, "shutdown-manager")

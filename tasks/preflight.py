@@ -17,7 +17,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
-from tasks import change, controller, envoy_gateway, gateways
+from tasks import change, controller, envoy_gateway, gateways, public_ips
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
 from tasks.facts.tls import TlsSecrets
@@ -327,6 +327,7 @@ def _of_cluster(
         *preflight.stored_versions(seen.stored, changed),
         *preflight.unserved(chart.version, missing_served(chart.version, after), seen.used),
         *_of_schemas(chart, changed, seen.objects),
+        *_of_addresses(data, seen),
     ]
     if version is None or now.good is None:
         return reasons
@@ -382,6 +383,13 @@ def _of_schemas(
             cut += [f"{title(it)}: {path}" for path in schemas.pruned(schema, schemas.own(it))]
         reasons += schemas.reasons(names["plural"], chart.version, wrong, cut)
     return reasons
+
+
+def _of_addresses(data: Cluster, seen: Seen) -> list[Reason]:
+    """The chain behind public IPs, where the cluster is known to be one of AKS."""
+    if not public_ips.known_to_be_of_azure():
+        return []
+    return public_ips.reasons(data, lambda _, kind: seen.objects.get(kind, []))
 
 
 def _name(thing: Object) -> str:

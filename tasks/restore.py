@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyinfra import host, state
-from pyinfra.api.exceptions import DeployError, OperationError
+from pyinfra.api.exceptions import OperationError
 
 from tasks import change, controller, crds, envoy_gateway, gateways, traffic, way_in
 from tasks.checks import restored
@@ -94,9 +94,8 @@ def from_backup() -> None:
     """
     data = fleet_run.cluster()
     wanted = envoy_gateway.desired(host.name, data)
-    archive = Path(data.archive) if data.archive else None
     # An archive that is named tells itself whose it is, and way_in asks for the word.
-    source = Source(data.from_cluster or host.name, archive)
+    source = Source(data.from_cluster or host.name, data.archive)
     with attempt("Restore") as it:
         steps(wanted, source)
     with it.always():
@@ -150,14 +149,8 @@ def opened(wanted: Desired, source: Source) -> Steps:
     begun = time.monotonic()
     _works.pop(host.name, None)
     archive = way_in.read(wanted, source)
-    stops, warnings = preflight.settled(archive.reasons, wanted.data.accept)
     fleet_run.note(host, "archive", f"{archive.path} of {archive.taken:%Y-%m-%d %H:%M} UTC")
-    for it in warnings:
-        host.log(f"warning: {it}")
-    if warnings:
-        fleet_run.note(host, "warning", "; ".join(warnings))
-    if stops:
-        raise DeployError("; ".join(stops))
+    change.heed(archive.reasons, wanted.data)
     _works[host.name] = _Work(
         archive,
         Outcome(archive.path, archive.sha256, archive.manifest, left_out=dict(archive.left_out)),

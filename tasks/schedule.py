@@ -30,6 +30,8 @@ LOCKED = {
     "requirements": ("project", "dependencies"),
     "build-requirements": ("build-system", "requires"),
 }
+#: How an entry begins that Azure lists the clusters of.
+AKS = "@aks/"
 #: Deploys that only read are asked nothing, so they need no -y.
 AUDITS = ("certificates",)
 
@@ -108,7 +110,8 @@ def _rights(deploy: str, name: str, data: Mapping[str, Any]) -> list[permissions
 def clusters(path: Path) -> dict[str, Mapping[str, Any]]:
     """
     By name, the data of all clusters of an inventory: its own, that of its groups in group_data/
-    beside the inventory, and that of all.
+    beside the inventory, and that of all. The clusters of an entry such as "@aks/platform" are one;
+    tags may say their ring.
     """
     if not path.is_file():
         raise Unusable(f"{path} does not exist: name the file of an inventory")
@@ -119,8 +122,10 @@ def clusters(path: Path) -> dict[str, Mapping[str, Any]]:
         shared = {**_public(_beside(path, "all")), **_public(_beside(path, group))}
         for it in members:
             name, data = it if isinstance(it, tuple) else (it, {})
-            key = str(name).partition("/")[2]
-            found[key] = {**shared, **found.get(key, {}), **data}
+            of_azure = name.startswith(AKS)
+            key = name if of_azure else name.partition("/")[2]
+            tagged = {"ring": 0} if of_azure else {}
+            found[key] = {**tagged, **shared, **found.get(key, {}), **data}
     if not found:
         raise Unusable(f"{path} has no list of clusters: name the file of an inventory")
     return found
@@ -194,6 +199,11 @@ def _asked(given: argparse.Namespace) -> str:
     name = given.cluster or next(iter(every))
     if name not in every:
         raise Unusable(f"{given.inventory} has no cluster {name}: it has {', '.join(every)}")
+    if name.startswith(AKS) and not given.subject:
+        raise Unusable(
+            f"{name} is an entry of many clusters: a CronJob is for one, see "
+            "inventory/in_cluster.py; --subject prints the rights on each of them"
+        )
     made = manifests(
         given.deploy,
         given.inventory,
@@ -222,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("deploy", choices=[*permissions.SCHEDULED, *LOCKED])
     parser.add_argument("inventory", nargs="?", help="such as inventory/in_cluster.py")
-    parser.add_argument("--cluster", help="one of the inventory; else its first")
+    parser.add_argument("--cluster", help="one of the inventory, or @aks/...; else its first")
     parser.add_argument("--image", help="made from the Containerfile")
     parser.add_argument("--namespace", default="envoyfleet", help="of the CronJob")
     parser.add_argument("--schedule", help='such as "17 3 * * *", in UTC')

@@ -18,7 +18,7 @@ from tasks.fleet import run as fleet_run
 from tasks.fleet.inventory import Cluster
 from tasks.operations import objects, probe
 from tasks.operations.kube import wait_until
-from tasks.plans import conditions, images, probes, restore, stand_ins
+from tasks.plans import conditions, images, moved_ips, probes, restore, stand_ins
 from tasks.plans.kinds import GATEWAY_API, title
 from tasks.plans.probes import Answer, Request
 from tasks.plans.references import GROUPS, Reference, to
@@ -86,7 +86,7 @@ def proven(data: Cluster, archive: Archive) -> Traffic:
     def missing() -> list[str]:
         nonlocal seen
         seen = _seen(data, archive)
-        return _missing(data, seen)
+        return [*_missing(data, seen), *moved_ips.not_back(archive.addresses, seen.gateways)]
 
     found.unmet = _last_word(missing, data.timeout)
     if not data.probe.enabled:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -15,19 +15,23 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
-from tasks import change, controller, crds
+from tasks import change, controller, crds, public_ips
 from tasks.envoy_gateway import Desired, rendered_values
+from tasks.facts import azure
 from tasks.facts.kube import KubeObject, KubeObjects, Resources
 from tasks.fleet import archives, refusals, rights
+from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import fact, kubernetes_version
 from tasks.fleet.inventory import Cluster
-from tasks.operations import objects
+from tasks.operations import copies, objects
 from tasks.plans import crds as plan_crds
 from tasks.plans import (
     hand_set,
+    moved_ips,
     permissions,
     preflight,
     references,
+    reservation,
     restore,
     schemas,
     stand_ins,
@@ -36,10 +40,11 @@ from tasks.plans import (
 )
 from tasks.plans.archive import Contents
 from tasks.plans.kinds import title
+from tasks.plans.moved_ips import Moved
 from tasks.plans.preflight import Reason, warning
+from tasks.plans.public_ips import Wanted
 from tasks.plans.references import Reference
 from tasks.plans.resources import CORE, Resource
-from tasks.plans.retention import is_of_damage
 from tasks.plans.way_in import Places
 
 Object = Mapping[str, Any]
@@ -51,13 +56,15 @@ class Source:
     Whose archive a restore takes.
 
     + cluster: the one that it was made of, such as "weu-1"
-    + archive: the file; None is the newest of that cluster
+    + archive: its file, or its URL in a container; None is the newest of that cluster
     + addresses: False leaves fixed addresses of load balancers out, for a cluster beside it
+    + oldest: the oldest one instead of the newest
     """
 
     cluster: str
-    archive: Path | None = None
+    archive: str | None = None
     addresses: bool = True
+    oldest: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class Archive:
     + objects: that are restored, in order, without the Secrets of the control plane
     + keys: those Secrets; + all: every object of the archive but for what the chart brings
     + left_out: by title, what has no place here, and why
+    + addresses: by title of a Gateway, the public IP that it asks for and can have here
     """
 
     path: Path
@@ -80,6 +88,7 @@ class Archive:
     places: Places
     left_out: Mapping[str, str]
     reasons: Sequence[Reason]
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def taken(self) -> datetime:
@@ -103,8 +112,8 @@ def read(wanted: Desired, source: Source) -> Archive:
     nothing. Raises DeployError, in one line, where the archive cannot be used.
     """
     data = wanted.data
-    path, passed_over = _chosen(data, source)
-    contents = _opened(path, data, source)
+    path, before, passed_over = _chosen(data, source)
+    contents = _opened(path, data, before)
     archived = contents.objects()
     every = [it for it in archived if not way_in.comes_otherwise(it, data.release)]
     if not source.addresses:
@@ -127,6 +136,9 @@ def read(wanted: Desired, source: Source) -> Archive:
     if not refused:
         reasons += _of_objects(wanted, kept, places)
         reasons += _of_rights(wanted, kept, places)
+    asked = contents.manifest.get("addresses") or () if source.addresses else ()
+    moved = _public_ips(moved_ips.asked(asked, {title(it) for it in kept}))
+    reasons += [reason for it in moved for reason in it.reasons]
     return Archive(
         path=path,
         sha256=sha256(path.read_bytes()).hexdigest(),
@@ -137,39 +149,29 @@ def read(wanted: Desired, source: Source) -> Archive:
         places=places,
         left_out=left_out,
         reasons=reasons,
+        addresses={it.gateway: it.address for it in moved if it.address and it.free},
     )
 
 
-def _chosen(data: Cluster, source: Source) -> tuple[Path, list[Reason]]:
-    """The file to restore, and a word for each newer one that is not."""
-    if source.archive is not None:
-        return source.archive, []
-    place = archives.folder_of(Path(data.backup.folder), source.cluster)
-    names = archives.names(place)
-    good = [it for it in names if not is_of_damage(it)]
-    if not good:
-        raise DeployError(
-            f"{place} has no archive of {source.cluster}: name one with --data archive=FILE, or "
-            "correct backup.folder"
-        )
-    newer = [it for it in names if it > good[-1]]
-    said = f"passed over, for it was made before a restore: {preflight.listed(newer)}"
-    return place / good[-1], [warning(said)] if newer else []
+def _chosen(data: Cluster, source: Source) -> tuple[Path, str | None, list[Reason]]:
+    """The file to restore, how the one before it is named, and a word for what was not taken."""
+    it = copies.chosen(data.backup, source.cluster, source.archive, source.oldest)
+    said = []
+    if it.newer:
+        newer = preflight.listed(it.newer)
+        said.append(f"passed over, for it was made before a restore: {newer}")
+    if it.unread:
+        said.append(f"there may be a newer archive, {it.unread}")
+    return it.path, it.before, [warning(line) for line in said]
 
 
-def _opened(path: Path, data: Cluster, source: Source) -> Contents:
+def _opened(path: Path, data: Cluster, before: str | None) -> Contents:
     try:
         return archives.read(path, data)
     except DeployError as error:
-        place = archives.folder_of(Path(data.backup.folder), source.cluster)
-        older = (
-            [it for it in archives.names(place) if it < path.name] if path.parent == place else []
-        )
-        if source.archive is not None or not older:
+        if before is None:
             raise
-        raise DeployError(
-            f"{error}; the one before it is --data archive={place / older[-1]}"
-        ) from error
+        raise DeployError(f"{error}; the one before it is --data archive={before}") from error
 
 
 def _is_key(thing: Object, data: Cluster) -> bool:
@@ -264,7 +266,7 @@ def _of_archive(
         ),
         *way_in.of_namespace(helm.get("namespace"), data.namespace),
         *(() if data.only else way_in.of_values(_values(wanted, manifest))),
-        # Public IPs are among these: whether each still exists is for facts of Azure to tell here.
+        # Public IPs are among these; whether each can be had here is looked at by itself.
         *(warning(f"it needs {it}") for it in manifest.get("needs") or ()),
     ]
 
@@ -331,6 +333,19 @@ def _of_rights(wanted: Desired, kept: Sequence[Object], places: Places) -> list[
         Reason(f"this identity may not {it}: ask for a role that allows it")
         for it in permissions.grouped(denied)
     ]
+
+
+def _public_ips(asked: Mapping[str, Wanted]) -> list[Moved]:
+    """What Azure has of the public IPs that Gateways ask for; nothing where this is not Azure."""
+    aks = public_ips.cluster_of_azure() if asked else None
+    if aks is None:
+        return []
+    there = azure.landscape([aks.subscription], reservation.NEEDED)
+    found = moved_ips.moved(asked, aks, there)
+    good = [it.text for it in found if it.free]
+    if good:
+        fleet_run.note(host, "public IPs to have again", "; ".join(good))
+    return found
 
 
 def _gateways(kept: Sequence[Object]) -> list[Object]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from typing_extensions import override
 
@@ -46,17 +46,23 @@ class Asked:
     body: Any
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256  # a fleet connects at once, and what is dropped comes a second later
+
+
 class ApiServer:
     """
     ``answers[cluster, method, path]`` are given in turn, the last one again and again; those for a
     path with its query before those for the path alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, delay: float = 0.0) -> None:
+        """+ delay: seconds that each request is away"""
+        self.delay = delay
         self.answers: dict[tuple[str, str, str], list[Answer]] = {}
         self.asked: list[Asked] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", 0), _handler(self))
         self.port = self._http.server_address[1]
 
     def answer(self, method: str, path: str, *answers: Answer, cluster: str = "weu-1") -> None:
@@ -83,7 +89,7 @@ class ApiServer:
         return path
 
     @contextmanager
-    def running(self) -> Iterator[ApiServer]:
+    def running(self) -> Iterator[Self]:
         thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
@@ -129,6 +135,8 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
                 json.loads(body) if body else None,
             )
             answer = server.next_answer(asked)
+            if server.delay:
+                time.sleep(server.delay)
             if answer.hang_up:
                 self.close_connection = True
                 return

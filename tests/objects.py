@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,15 +76,20 @@ def kinds(things: Iterable[Object]) -> set[tuple[str, str]]:
 
 
 @functools.cache
-def certificate(host: str = "*.example.com", days: int = 365) -> tuple[str, str]:
-    """A certificate of its own and its key, as PEM; made once a process."""
+def certificate(
+    host: str = "*.example.com", days: int = 365, now: float | None = None
+) -> tuple[str, str]:
+    """
+    A certificate of its own and its key, as PEM; made once a process. + now: seconds since 1970
+    when it was an hour old, None is today
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-    begin = datetime.now(UTC) - timedelta(hours=1)
+    begin = datetime.fromtimestamp(time.time() if now is None else now, UTC) - timedelta(hours=1)
     serial, end = x509.random_serial_number(), begin + timedelta(days=days)
     builder = x509.CertificateBuilder(name, name, key.public_key(), serial, begin, end)
     alternative = x509.SubjectAlternativeName([x509.DNSName(host)])

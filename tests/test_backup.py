@@ -483,7 +483,10 @@ def test_one_that_is_not_good_is_said(
     backup: dict[str, Any] = {"recipients": RECIPIENTS, "identity": "key"}
     ended = ran(command_line, server, folder, "verify", **backup)
     assert ended.code == 1
-    none = "backups/weu-1 holds no backup: make one with deploys/backup.py"
+    none = (
+        "backups/weu-1 holds no backup: make one with deploys/backup.py, name one with --data "
+        "archive=FILE, or correct backup.folder"
+    )
     assert f"weu-1 not good: {none} - - - - -" in ended.lines
     place = folder / "backups/weu-1"
     place.mkdir(parents=True)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CODES = {
     code
-    for room in ("checks", "plans")
+    for room in ("checks", "plans", "diagnosis")
     for module in (ROOT / "tasks" / room).rglob("*.py")
     for code in re.findall(
         r'"(GW[0-9]{3})"', re.sub(r'""".*?"""', "", module.read_text(), flags=re.S)

@@ -101,8 +101,8 @@ TARGETS = {
     ),
     "without": Target(
         "weu-7",
-        "no backup of weu-7 in {folder}/backups: make one with deploys/backup.py, or correct "
-        "backup.folder",
+        "{folder}/backups/weu-7 holds no backup: make one with deploys/backup.py, name one with "
+        "--data archive=FILE, or correct backup.folder",
         {},
     ),
     "damaged": Target(
@@ -258,7 +258,7 @@ def test_every_source_has_its_turn_whatever_came_of_the_one_before(
     ]
     assert [len(it) for it in problems] == [1, 1]
     assert "it is not gzip" in problems[0][0]
-    assert "no backup of weu-7" in problems[1][0]
+    assert "backups/weu-7 holds no backup" in problems[1][0]
 
 
 def parsed(**more: Any) -> inventory.Cluster:

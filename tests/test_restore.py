@@ -260,8 +260,8 @@ Will change HTTPRoute demo/blue: changed since by kubectl-edit (2026-11-21 09:00
         ),
         pytest.param(
             "none",
-            "stopped: backups/none has no archive of none: name one with --data archive=FILE, or "
-            "correct backup.folder",
+            "stopped: backups/none holds no backup: make one with deploys/backup.py, name one with "
+            "--data archive=FILE, or correct backup.folder",
         ),
         pytest.param(
             "damaged",

@@ -204,6 +204,19 @@ def test_the_clusters_of_an_inventory_with_groups(tmp_path: Path) -> None:
     assert "weu-1" in schedule.clusters(ROOT / "inventory/prod.py")
 
 
+def test_an_entry_of_azure_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet, entry = tmp_path / "fleet.py", "@aks/platform/weu?fleet=hub"
+    fleet.write_text(f"clusters = [('{entry}', {{'envoy_gateway_version': '1.9.1'}})]\n")
+    assert schedule.main(["backup", str(fleet), "--subject", "Group:1"]) == 0
+    found = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert {it["kind"] for it in found} >= {"ClusterRole", "ClusterRoleBinding"}
+    assert schedule.main(["backup", str(fleet), "--image", IMAGE]) == 2
+    assert capsys.readouterr().err == (
+        f"{entry} is an entry of many clusters: a CronJob is for one, see inventory/in_cluster.py; "
+        "--subject prints the rights on each of them\n"
+    )
+
+
 def test_an_inventory_that_is_no_python(tmp_path: Path) -> None:
     (tmp_path / "fleet.py").write_text("clusters = [")
     with pytest.raises(schedule.Unusable, match=r"fleet.py: SyntaxError: '\[' was never closed"):

@@ -10,7 +10,8 @@ import logging
 import shutil
 import threading
 import time
-from typing import Any, Self
+from functools import partial
+from typing import Any, Protocol, Self
 
 from typing_extensions import override
 
@@ -24,25 +25,52 @@ REPEATABLE = frozenset({"GET", "PATCH", "DELETE", "PUT"})
 
 
 class ApiError(Exception):
-    """An answer that is not a success, such as status 409 with the server's own message."""
+    """
+    An answer that is not a success, such as status 409 with the server's own message.
 
-    def __init__(self, status: int, message: str, body: str = "", retry_after: float = 0.0):
+    + final: nothing is won by asking again
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        body: str = "",
+        retry_after: float = 0.0,
+        final: bool = False,
+    ) -> None:
         super().__init__(f"{status} {message}" if status else message)
         self.status = status
         self.message = message
         self.body = body
         self.retry_after = retry_after
+        self.final = final
+
+
+class Bearer(Protocol):
+    """Where tokens come from that do not stand in the kubeconfig."""
+
+    def token(self) -> str:
+        """One that is good for now. Raises ApiError."""
+        ...
+
+    def refused(self, token: str) -> None:
+        """This one is not: the next shall be another."""
+        ...
 
 
 class Api:
     """
     + config: a kubeconfig of one context, see ``kubeconfig.one_context``
     + timeout: seconds for one whole exchange
+    + bearer: signs in instead of what the kubeconfig says of a user
 
     Raises ApiError where an exec plugin such as kubelogin gives no credentials.
     """
 
-    def __init__(self, config: dict[str, Any], timeout: float) -> None:
+    def __init__(
+        self, config: dict[str, Any], timeout: float, bearer: Bearer | None = None
+    ) -> None:
         import gevent
         from kubernetes.client import ApiClient, Configuration
         from kubernetes.config import load_kube_config_from_dict
@@ -55,6 +83,11 @@ class Api:
             load_kube_config_from_dict(config, client_configuration=settings)
         if plugin and not settings.api_key and not settings.cert_file:
             raise ApiError(0, _not_signed_in(plugin, said.texts))
+        self._bearer = bearer
+        if bearer is not None:
+            settings.api_key["BearerToken"] = ""
+            hook: Any = partial(_sign, bearer)  # called for each request
+            settings.refresh_api_key_hook = hook
         settings.retries = False
         settings.connection_pool_maxsize = 8
         self.timeout = timeout
@@ -70,6 +103,16 @@ class Api:
         """
         limit = timeout or self.timeout
         end = time.monotonic() + limit
+        try:
+            return self._repeated(call, end)
+        except ApiError as error:
+            if error.status != 401 or self._bearer is None:
+                raise
+        # What was refused was not done. A token that was withdrawn makes way for a new one, once.
+        self._bearer.refused(str(self._client.configuration.api_key["BearerToken"])[7:])
+        return self._repeated(call, end)
+
+    def _repeated(self, call: Call, end: float) -> str:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._once(call, max(1.0, end - time.monotonic()))
@@ -78,6 +121,7 @@ class Api:
                 again = error.status == 0 or error.status in RETRY_STATUSES
                 if (
                     not again
+                    or error.final
                     or attempt == ATTEMPTS
                     or call.method not in REPEATABLE
                     or time.monotonic() + pause >= end
@@ -124,6 +168,10 @@ class Api:
         except (HTTPError, OSError, TimeoutError) as error:
             raise ApiError(0, _reason(error)) from error
         return text
+
+
+def _sign(bearer: Bearer, settings: Any) -> None:
+    settings.api_key["BearerToken"] = f"Bearer {bearer.token()}"
 
 
 class _Said(logging.Handler):

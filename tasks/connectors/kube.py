@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
@@ -30,13 +31,35 @@ from tasks.connectors import kubeconfig, scratch
 from tasks.connectors.command import KubeCommand
 
 if TYPE_CHECKING:
-    from tasks.connectors.api import Api
+    from tasks.connectors.api import Api, ApiError
 
 
 class KubeData(TypedDict, total=False):
     kube_context: str
     kube_config: str | None
     kube_timeout: int
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """
+    How a cluster is signed in to, in a word, and the program it needs, if any: ("kubelogin",
+    "kubelogin"), ("token", None).
+    """
+
+    how: str
+    program: str | None = None
+
+    @classmethod
+    def of(cls, user: Mapping[str, Any]) -> Self:
+        """Of a user of a kubeconfig."""
+        if user.get("exec"):
+            command = str(user["exec"].get("command"))
+            return cls(Path(command).name, command)
+        if user.get("token") or user.get("tokenFile"):
+            return cls("token")
+        certificate = user.get("client-certificate") or user.get("client-certificate-data")
+        return cls("certificate" if certificate else "none")
 
 
 class KubeConnector(BaseConnector):
@@ -72,7 +95,22 @@ class KubeConnector(BaseConnector):
     def make_names_data(name: str) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
         if not name:
             raise InventoryError("@kube needs a context, such as @kube/weu-1")
+        apart = "call one of them otherwise, with its context beside it: docs/inventory.md"
+        claim_name(name, f"context {name}", f"@kube/{name}", apart)
         yield name, {"kube_context": name}, ["@kube"]
+
+    @staticmethod
+    def problem(data: Mapping[str, Any]) -> str | None:
+        """What is wrong with how this host is reached, before any connection, or None."""
+        try:
+            kubeconfig.one_context(data["kube_context"], data.get("kube_config"))
+        except InventoryError as error:
+            return str(error)
+        return None
+
+    def sign_in(self) -> SignIn:
+        """How it is signed in, as its kubeconfig says."""
+        return SignIn.of(self._config()["users"][0]["user"])
 
     @property
     def api(self) -> Api:
@@ -92,24 +130,37 @@ class KubeConnector(BaseConnector):
 
         Raises ConnectError for this cluster alone; anything else would end the run for all.
         """
-        from tasks.connectors.api import Api, ApiError
-        from tasks.fleet.run import OFFLINE, claim_identity, current
+        from tasks.connectors.api import ApiError
+        from tasks.fleet.run import claim_identity, current
 
-        if current().deploy in OFFLINE:
+        if current().offline:
             return
         try:
-            config = kubeconfig.one_context(self.data["kube_context"], self.data["kube_config"])
-            self._api = Api(config, float(self.data["kube_timeout"]))
+            self._api = self._opened()
             limit = float(self.state.config.CONNECT_TIMEOUT)
             version = self._read("/version", "gitVersion", limit)
             uid = self._read("/api/v1/namespaces/kube-system", "metadata.uid", limit)
         except ApiError as error:
-            raise ConnectError(f"cannot reach this cluster: {error}") from error
+            why = self.explained(error)
+            raise ConnectError(f"cannot reach this cluster: {why}") from error
         except Exception as error:
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ConnectError(f"cannot reach this cluster: {text}") from error
         self.kubernetes_version = version.lstrip("v").split("-")[0].split("+")[0]
         claim_identity(self.state, self.host, uid)
+
+    def _config(self) -> dict[str, Any]:
+        """A kubeconfig of this one cluster."""
+        return kubeconfig.one_context(self.data["kube_context"], self.data["kube_config"])
+
+    def _opened(self) -> Api:
+        from tasks.connectors.api import Api
+
+        return Api(self._config(), float(self.data["kube_timeout"]))
+
+    def explained(self, error: ApiError) -> str:
+        """What an operator is told."""
+        return str(error)
 
     def _read(self, path: str, key: str, limit: float) -> str:
         try:
@@ -161,7 +212,7 @@ class KubeConnector(BaseConnector):
         except ApiError as error:
             if error.status in call.ok:
                 return True, CommandOutput([])
-            return False, _stderr(f"{where}: {error}")
+            return False, _stderr(f"{where}: {self.explained(error)}")
         except Exception as error:  # pyinfra ends the run for every cluster where one leaves here
             return False, _stderr(f"{where}: {type(error).__name__}: {error}")
         return True, CommandOutput([OutputLine("stdout", text)])
@@ -200,9 +251,8 @@ class KubeConnector(BaseConnector):
         """What a program started for this cluster gets: it can reach this cluster and no other."""
         path = self.scratch / "kubeconfig"
         if not path.exists():
-            config = kubeconfig.one_context(self.data["kube_context"], self.data["kube_config"])
             path.touch(mode=0o600)
-            path.write_text(json.dumps(config), encoding="utf-8")
+            path.write_text(json.dumps(self._for_programs()), encoding="utf-8")
         from tasks.fleet.run import current
 
         return {
@@ -211,6 +261,9 @@ class KubeConnector(BaseConnector):
             "ENVOYFLEET_RUN": current().id,
             "ENVOYFLEET_CLUSTER": self.host.name,
         }
+
+    def _for_programs(self) -> dict[str, Any]:
+        return self._config()
 
     def _no_files(self) -> bool:
         self.last_error = "a cluster has no files: use kube.apply, or server.shell"
@@ -228,3 +281,23 @@ class KubeConnector(BaseConnector):
 
 def _stderr(text: str) -> CommandOutput:
     return CommandOutput([OutputLine("stderr", text)])
+
+
+def claim_name(name: str, cluster: str, entry: str, apart: str) -> None:
+    """
+    pyinfra 3.10 makes one host of two that have one name. Raises InventoryError.
+
+    + cluster: what says which one it is; + entry: of the inventory; + apart: how to tell it from
+      another one of its name
+    """
+    from tasks.fleet.run import current
+
+    first = current().names.setdefault(name, (cluster, entry))
+    if first == (cluster, entry):
+        return
+    if first[0] == cluster:
+        raise InventoryError(
+            f"{name} is in {first[1]} and in {entry}: leave it out of one, such as with ?name!="
+            f"{name}"
+        )
+    raise InventoryError(f"{name} is the name of {first[0]} and of {cluster}: {apart}")

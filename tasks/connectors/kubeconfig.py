@@ -62,6 +62,41 @@ def one_context(name: str, explicit: str | None = None) -> dict[str, Any]:
     }
 
 
+def received(text: str, name: str) -> dict[str, Any]:
+    """
+    What Azure sends for one cluster, as ``one_context`` gives it, with ``name`` for its context.
+    Raises ValueError where it is none.
+    """
+    import yaml
+
+    try:
+        document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+    except (yaml.YAMLError, IndexError, KeyError, TypeError):
+        raise ValueError("no kubeconfig") from None
+    if not isinstance(cluster, Mapping) or not cluster.get("server") or not isinstance(user, dict):
+        raise ValueError("no kubeconfig with a server and a user")
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": name,
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "clusters": [{"name": name, "cluster": dict(cluster)}],
+        "users": [{"name": name, "user": user}],
+    }
+
+
+def argument(user: Mapping[str, Any], option: str) -> str | None:
+    """What an exec plugin is told with an option, such as "--server-id"; None where it is not."""
+    words = [str(it) for it in (user.get("exec") or {}).get("args") or ()]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == option:
+            return following or None
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+    return None
+
+
 def paths(explicit: str | None = None) -> tuple[Path, ...]:
     """
     The kubeconfig files to read, in order; those of ``KUBECONFIG`` that do not exist are skipped.

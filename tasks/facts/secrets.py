@@ -51,11 +51,11 @@ class PublicParts(FactBase[list[dict[str, Any]]]):
     {"namespace": "edge", "name": "shop-tls"}, "data": {"tls.crt": "LS0t...", "ca.crt": ""}}]``. One
     request, which reads no Secret of another type.
 
-    + resource: one name, None means all of the namespace
+    + namespace: None means all; + resource: one name, None means all of the namespace
     """
 
     @override
-    def command(self, namespace: str, resource: str | None = None) -> KubeCommand:
+    def command(self, namespace: str | None, resource: str | None = None) -> KubeCommand:
         named = f",metadata.name={resource}" if resource else ""
         return KubeCommand(
             "GET",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -114,11 +114,16 @@ def names(place: Path) -> list[str]:
     """The archives in the folder of a cluster, the oldest first. Raises DeployError."""
     try:
         found = [it.name for it in place.iterdir() if NAME.match(it.name)]
-        return sorted(found, key=lambda it: (it[:16], it))
+        return in_order(found)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise DeployError(f"{place} cannot be read ({error.strerror}): correct that") from error
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of archives, the oldest first; what was made before a change behind others of then."""
+    return sorted(names, key=lambda it: (it[:16], it))
 
 
 def identity_file(data: Cluster) -> Path:
@@ -223,12 +228,19 @@ def kept(folder: Path, stem: str, data: bytes, recipients: Sequence[str]) -> Arc
     Raises DeployError, in one line; then nothing is left.
     """
     content = _sealed(data, recipients) if recipients else data
-    path = folder / f"{stem}.tar.gz{SEALED if recipients else ''}"
+    return written(folder / f"{stem}.tar.gz{SEALED if recipients else ''}", content)
+
+
+def written(path: Path, content: bytes) -> Archive:
+    """
+    An archive as it is, sealed or not, 0600, read back from where it was written. Raises
+    DeployError, in one line; then nothing is left.
+    """
     digest = sha256(content).hexdigest()
     try:
-        for it in (folder.parent, folder):
+        for it in (path.parent.parent, path.parent):
             it.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sweep(folder)
+        sweep(path.parent)
         _write(path, content)
         back = path.read_bytes()
     except OSError as error:

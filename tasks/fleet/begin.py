@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
-from pyinfra.api.exceptions import InventoryError
 
 from tasks.fleet import endings, narration
 from tasks.fleet.run import Refused, Run, current, finish, now, start
@@ -88,7 +87,6 @@ def usage_problem(given: dict[str, Any]) -> str | None:
 
 def checked_before_connecting(state: Any) -> None:
     """Every cluster's data, before the first connection. Raises Refused with a line a problem."""
-    from tasks.connectors import kubeconfig
     from tasks.fleet import approve, archives, inventory, notify, resume
     from tasks.fleet.recorder import Recorder
 
@@ -102,6 +100,7 @@ def checked_before_connecting(state: Any) -> None:
         )
     state.should_raise_failed_hosts = lambda _: False  # rings decide, nobody is asked half way
     hosts = [(host.name, host.data.dict()) for host in state.inventory]
+    connectors = {host.name: host.connector_cls for host in state.inventory}
     if not hosts:
         raise Refused(f'{run.inventory}: no cluster in it: write clusters = [("@kube/...", {{}})]')
     found = inventory.duplicates(hosts)
@@ -115,10 +114,7 @@ def checked_before_connecting(state: Any) -> None:
             run.clusters[name] = inventory.parsed(data)
             if run.deploy in CHANGING:
                 found += inventory.past(name, run.clusters[name], now())
-        try:
-            kubeconfig.one_context(data["kube_context"], data.get("kube_config"))
-        except InventoryError as error:
-            found.append(str(error))
+        found += _told_by(connectors[name], data)
     if run.deploy in BACKED_UP:
         found += archives.problems(run.clusters)
     if run.deploy in OPENING:
@@ -134,6 +130,12 @@ def checked_before_connecting(state: Any) -> None:
         (run.folder / "stop").unlink(missing_ok=True)  # it was asked of an earlier process
     run.report = Recorder(run)
     state.add_callback_handler(run.report)
+
+
+def _told_by(connector: Any, data: dict[str, Any]) -> list[str]:
+    """What a connector of ours says against its data before it connects: one line or none."""
+    problem = connector.problem(data) if hasattr(connector, "problem") else None
+    return [problem] if problem else []
 
 
 def _patch_inventory(cli: Any) -> None:

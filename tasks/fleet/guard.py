@@ -24,6 +24,7 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from tasks.connectors.api import Api
+    from tasks.connectors.kube import SignIn
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -90,6 +91,11 @@ def kubernetes_version() -> str:
     The Kubernetes version of this cluster, such as "1.35.4"; the connector read it on connecting.
     """
     return str(ctx_host.get().connector.kubernetes_version)
+
+
+def sign_in() -> SignIn:
+    """How this cluster is signed in to."""
+    return cast("SignIn", ctx_host.get().connector.sign_in())
 
 
 class Fail(StringCommand):

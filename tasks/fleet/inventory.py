@@ -8,8 +8,10 @@ readers.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from ipaddress import IPv4Address
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -22,13 +24,21 @@ from pydantic import (
     model_validator,
 )
 
-from tasks.plans import windows
+from tasks.plans import aks, alerts, public_ips, requests, windows
 from tasks.plans.budget import parse_budget
 from tasks.plans.rings import seconds
 
 #: Keys that are pyinfra's or another connector's own, not the fleet's.
 FOREIGN_PREFIXES = ("ssh_", "aks_", "_")
 
+#: Annotations of a Gateway that public_ip stands for.
+SAID_BY_PUBLIC_IP = (public_ips.NAME[False], public_ips.GROUP, public_ips.ADDRESS[False])
+
+#: The account is in the host's name; behind another host, such as an emulator's, in the path.
+_PART = r"[^/\s?#@]+"
+_CONTAINER = re.compile(
+    rf"https://(?:(?=[^/]*\.blob\.){_PART}|(?![^/]*\.blob\.){_PART}/{_PART})/{_PART}"
+)
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 #: With its registry: the chart's global.imageRegistry replaces the part before the first slash.
@@ -54,14 +64,53 @@ class Listener(Strict):
     routes_from: Literal["Same", "All"] = "All"
 
 
+class PublicIp(Strict):
+    """
+    A public IP of Azure for a Gateway, which deploys/reserve_public_ip.py makes where it is not.
+
+    + resource_group, subscription: None is the cluster's node resource group, and its own
+      subscription; + prefix: name of a public IP prefix in the same group that it is taken from
+    + zones: none is not zone-redundant; + idle_timeout: minutes; + lock: against deletion
+    + role: give the cluster's identity the role Network Contributor on the group
+    + tags: on what is made
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?$")]
+    resource_group: Annotated[str, Field(pattern=r"^[\w.()-]{0,89}[\w()-]$")] | None = None
+    subscription: Text | None = None
+    prefix: Text | None = None
+    zones: list[Annotated[str, Field(pattern=r"^[1-9]$")]] = ["1", "2", "3"]
+    idle_timeout: Annotated[int, Field(ge=4, le=100)] = 4
+    lock: bool = True
+    role: bool = True
+    tags: dict[str, str] = {}
+
+    @property
+    def title(self) -> str:
+        """Such as "addresses/weu-1-public"; without a group it is of the node resource group."""
+        return "/".join(filter(None, (self.subscription, self.resource_group, self.name)))
+
+
 class Gateway(Strict):
-    """+ address: a fixed IPv4 address of the load balancer, None lets Azure choose."""
+    """
+    + address: a fixed IPv4 address of the load balancer, None lets Azure choose; + public_ip: the
+      resource that has it
+    """
 
     name: Name
     namespace: Name
     listeners: Annotated[list[Listener], Field(min_length=1)]
     address: Text | None = None
+    public_ip: PublicIp | None = None
     annotations: dict[str, str] = {}
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else str(IPv4Address(value))
+        except ValueError:
+            raise ValueError(f"{value!r} is no IPv4 address") from None
 
 
 class Backend(Strict):
@@ -138,7 +187,7 @@ class Backup(Strict):
     What is kept of a cluster. + recipients: age public keys, "age1ql3z..."; + folder: where the
     archives go, one folder a cluster; + identity: the file with an age identity that opens them,
     None where this machine has none; + secrets: false leaves Secrets out; + keep: what is not
-    deleted.
+    deleted; + container: of Azure Blob Storage, where a copy of each archive goes.
     """
 
     enabled: bool = True
@@ -147,6 +196,18 @@ class Backup(Strict):
     identity: Text | None = None
     secrets: bool = True
     keep: Keep = Keep()
+    container: str | None = None
+
+    @field_validator("container")
+    @classmethod
+    def _is_a_container(cls, value: str | None) -> str | None:
+        """What was given is not said again: it may hold a token."""
+        if value is not None and not _CONTAINER.fullmatch(value):
+            raise ValueError(
+                "must be https://<account>.blob.core.windows.net/<container>, without a folder or "
+                "a token: sign-in is by an identity"
+            )
+        return value
 
 
 class Certificate(Strict):
@@ -286,6 +347,152 @@ class Hold(Strict):
         return _day(value)
 
 
+class Objectives(Strict):
+    """
+    What users may expect of a Gateway over 30 days. + availability: percent of requests that Envoy
+    and what is behind it do not fail; + latency: percent that end in time, + within: milliseconds
+    """
+
+    availability: Annotated[float, Field(ge=90, lt=100)] = 99.9
+    latency: Annotated[float, Field(ge=50, lt=100)] = 99.0
+    within: Literal[25, 50, 100, 250, 500, 1000, 2500, 5000, 10000] = 1000
+
+
+class Receiver(Strict):
+    """
+    Who gets alerts. + secret, key: where its address or routing key is, a Secret in the namespace
+    of the monitors; + severities: empty means all
+    """
+
+    name: Name
+    kind: Literal["webhook", "pagerduty", "slack", "teams", "opsgenie"]
+    secret: Name
+    key: Text
+    channel: Text | None = None
+    severities: list[Literal["critical", "warning"]] = []
+
+
+class Alertmanager(Strict):
+    """
+    + address: "https://alerts.example.com", or "namespace/service:port" in the cluster; None is the
+      one that the operator runs; + receivers: none leaves routing to what is there
+    + silence: a roll-out silences the alerts of what it touches
+    """
+
+    address: Text | None = None
+    receivers: list[Receiver] = []
+    silence: bool = True
+
+
+class Grafana(Strict):
+    """
+    + url: None delivers dashboards as ConfigMaps for Grafana's sidecar, with these labels
+    + token_env: the environment variable that holds a token of a service account; None is the
+      sign-in of Azure, for Azure Managed Grafana
+    + data_source: its name in Grafana; + prometheus: the URL of a data source to be made, None
+      takes the one that is there
+    """
+
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    token_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    folder: Text = "Envoy Gateway"
+    data_source: Text = "Prometheus"
+    prometheus: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    labels: dict[str, str] = {"grafana_dashboard": "1"}
+
+
+class Workspace(Strict):
+    """
+    Rule groups of Azure Monitor. + id: of the Azure Monitor workspace, an ARM id; + resource_group,
+    subscription, location: of the rule groups, None is the workspace's; + action_groups: ARM ids
+    of who is told
+    """
+
+    id: Annotated[
+        str, Field(pattern=r"(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/\S+$")
+    ]
+    resource_group: Text | None = None
+    subscription: Text | None = None
+    location: Text | None = None
+    action_groups: list[Text] = []
+
+
+class Logs(Strict):
+    """
+    Access logs of the proxies. + enabled: JSON on standard output, with what a diagnosis needs
+    + otel: "namespace/service:port" of an OpenTelemetry collector that gets them too
+    """
+
+    enabled: bool = False
+    otel: Annotated[str, Field(pattern=r"^[^/]+/[^/:]+:\d+$")] | None = None
+
+
+class Monitoring(Strict):
+    """
+    What deploys/monitoring.py provisions.
+
+    + backend: who scrapes and judges; None finds out by the CRDs of the cluster
+    + namespace: of monitors, rules and dashboards; + labels: on them, as Prometheus selects them
+    + interval: between scrapes; + stats: "needed" keeps only series that a rule or panel uses
+    + prometheus: "https://prometheus.example.com", or "namespace/service:port" in the cluster; None
+      is the one that the operator runs
+    + thresholds: by alert and name, such as {"EnvoyProxyConnections.ratio": 0.7}
+    + runbooks: where docs/alerts.md can be read; + files: folder of plain rule files
+    """
+
+    backend: Literal["operator", "azure", "files"] | None = None
+    namespace: Name = "monitoring"
+    labels: dict[str, str] = {}
+    interval: Annotated[str, Field(pattern=r"^\d+s$")] = "30s"
+    stats: Literal["needed", "all"] = "needed"
+    prometheus: Text | None = None
+    environment: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = "production"
+    thresholds: dict[str, float] = {}
+    objectives: Objectives = Objectives()
+    runbooks: Text = "docs/alerts.md"
+    alertmanager: Alertmanager = Alertmanager()
+    grafana: Grafana | None = None
+    workspace: Workspace | None = None
+    logs: Logs = Logs()
+    files: Text = "rules"
+
+    @field_validator("thresholds")
+    @classmethod
+    def _are_known(cls, value: dict[str, float]) -> dict[str, float]:
+        for problem in alerts.problems(value):
+            raise ValueError(problem)
+        return value
+
+    @model_validator(mode="after")
+    def _has_its_workspace(self) -> Self:
+        if self.backend == "azure" and self.workspace is None:
+            raise ValueError("backend azure needs workspace, for its rule groups")
+        return self
+
+
+class Loki(Strict):
+    """
+    Where access logs are kept. + selector: of their streams; + token_env: the environment variable
+    with a token; + tenant: of a Loki that has several
+    """
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$")]
+    selector: Annotated[str, Field(pattern=r"^\{.*\}$")] = '{container="envoy"}'
+    token_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    tenant: Text | None = None
+
+
+class Diagnosis(Strict):
+    """
+    What deploys/diagnose.py looks at. + lines, minutes: of the access log of each proxy that a
+    request may go through; + loki: None reads the logs of the Pods alone
+    """
+
+    lines: Annotated[int, Field(ge=1, le=100000)] = 300
+    minutes: Annotated[int, Field(ge=1)] = 15
+    loki: Loki | None = None
+
+
 class Notification(Strict):
     """
     Who is told. + url_env: the environment variable that holds the address, which is a secret;
@@ -350,7 +557,7 @@ Scenario = Literal[
 ]
 
 #: What preflight stops for unless the inventory says to go on all the same.
-Accepted = Literal["sick", "values", "disruption", "behaviour", "no-way-back"]
+Accepted = Literal["sick", "values", "disruption", "behaviour", "no-way-back", "address"]
 
 
 class Cluster(Strict):
@@ -405,10 +612,23 @@ class Cluster(Strict):
     expiring: Expiring = Expiring()
     read_secrets: bool = True
     trust: Text | None = None
+    resolvers: list[Text] = []
+    unused_public_ips: bool = True
+    monitoring: Monitoring | None = None
+    diagnosis: Diagnosis = Diagnosis()
+    request: Text | None = None
+    send: bool | None = None
+    pack: bool = False
+    name: Text | None = None
+    gateway: Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")] | None = None
+    approve: Annotated[list[Text], BeforeValidator(_listed)] = []
+    undo: Text | None = None
+    rehearse: bool = False
+    rehearsals: bool = False
     lease_seconds: Annotated[int, Field(ge=5)] = 30
     notifications: list[Notification] = []
     silences: list[Silence] = []
-    output: Literal["table", "lines", "json"] | None = None
+    output: Literal["table", "lines", "json", "markdown", "html"] | None = None
     kube_context: Text | None = None
     kube_config: Text | None = None
     kube_timeout: Annotated[int, Field(ge=1)] = 30
@@ -418,12 +638,25 @@ class Cluster(Strict):
         """Where all proxies are, None where each is beside its Gateway."""
         return self.namespace if self.deploy_type == "ControllerNamespace" else None
 
+    @property
+    def shared_public_ip(self) -> PublicIp | None:
+        """The public IP of the one Service of a class that merges its Gateways, else None."""
+        asked = (it.public_ip for it in self.gateways if self.merge_gateways)
+        return next((it for it in asked if it is not None), None)
+
     @field_validator("envoy_gateway_version")
     @classmethod
     def _is_a_version(cls, value: str) -> str:
         from tasks.plans.versions import parse
 
         return str(parse(value))
+
+    @field_validator("request")
+    @classmethod
+    def _is_a_request(cls, value: str | None) -> str | None:
+        if value is not None:
+            requests.parsed(value)
+        return value
 
     @field_validator("max_failed", mode="before")
     @classmethod
@@ -459,13 +692,25 @@ class Cluster(Strict):
 
     @field_validator("gateways")
     @classmethod
-    def _complete_gateways(cls, gateways: list[Gateway]) -> list[Gateway]:
+    def _complete_gateways(cls, gateways: list[Gateway], info: Any) -> list[Gateway]:
         seen: set[str] = set()
+        asked = {it.public_ip.title for it in gateways if it.public_ip is not None}
+        if info.data.get("merge_gateways") and len(asked) > 1:
+            raise ValueError(
+                f"merged Gateways have one Service, and public_ip names "
+                f"{' and '.join(sorted(asked))}: keep one of them"
+            )
         for gateway in gateways:
             title = f"{gateway.namespace}/{gateway.name}"
             if title in seen:
                 raise ValueError(f"Gateway {title} is there twice")
             seen.add(title)
+            twice = [it for it in gateway.annotations if it in SAID_BY_PUBLIC_IP]
+            if gateway.public_ip is not None and twice:
+                raise ValueError(
+                    f"Gateway {title}: public_ip and annotations both name an address: remove "
+                    f"{twice[0]} from annotations"
+                )
             names = [it.name for it in gateway.listeners]
             if len(set(names)) < len(names):
                 raise ValueError(f"Gateway {title} has two listeners of one name")
@@ -485,7 +730,8 @@ def problems(name: str, data: Mapping[str, Any]) -> list[str]:
     try:
         parsed(data)
     except ValidationError as error:
-        return [f"{name}: {_line(it)}" for it in error.errors()]
+        lines = [_of_tag(it, data) or _line(it) for it in error.errors()]
+        return [f"{name}: {it}" for it in lines]
     return []
 
 
@@ -510,7 +756,7 @@ def duplicates(clusters: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
     seen: dict[tuple[str, str], str] = {}
     found = []
     for name, data in clusters:
-        if "kube_context" not in data:
+        if "kube_context" not in data or "aks_tenant" in data:  # claim_name saw those of Azure
             continue
         key = (str(data["kube_context"]), str(data.get("kube_config")))
         if key in seen:
@@ -527,6 +773,15 @@ def together(reasons: Mapping[str, list[str]]) -> list[str]:
         f"{names[0]}{f' (and {len(names) - 1} more)' if len(names) > 1 else ''}: {reason}"
         for reason, names in reasons.items()
     ]
+
+
+def _of_tag(error: Any, data: Mapping[str, Any]) -> str | None:
+    """Where it was a tag in Azure that said so, and nothing beside the entry."""
+    key = str(error["loc"][0]) if error["loc"] else ""
+    text = (data.get("aks_tags") or {}).get(key)
+    if text is None or data.get(key) != aks.value(key, text):
+        return None
+    return aks.tag_problem(data["aks_id"], key, text)
 
 
 def _line(error: Any) -> str:

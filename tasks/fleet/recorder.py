@@ -232,6 +232,7 @@ class Recorder(BaseStateCallback):
         plan.say(self.run)
         if not any(it.status != "not run" for it in results):
             return
+        self.run.finish_audit(results)
         code = self.run.exit_code()
         self._print(results, code)
         if self.run.journal is None:

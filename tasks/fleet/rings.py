@@ -26,8 +26,8 @@ from tasks.fleet import approve, notify
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fleet_operation, one_line
 from tasks.fleet.tables import print_table
+from tasks.plans import aks, windows
 from tasks.plans import rings as plan
-from tasks.plans import windows
 from tasks.plans.budget import allowed, disagreement, parse_budget
 from tasks.plans.rings import Rule, Situation, Wave
 
@@ -243,13 +243,28 @@ def _leave_out(following: Wave, gate: str) -> None:
     """
     run, now = fleet_run.current(), fleet_run.now()
     half_changed = plan.broken_off(run.before)
-    for it in _active([name for name in following.clusters if name not in half_changed]):
+    members = _active([name for name in following.clusters if name not in half_changed])
+    by_azure = _held_by_azure(members)
+    for it in members:
         data = run.clusters[it.name]
-        on_hold, closed = windows.held(data.hold, now), windows.problem(data.window, now)
+        closed = windows.problem(data.window, now)
+        on_hold = windows.held(data.hold, now) or by_azure.get(it.name)
         if on_hold or closed:
             why = on_hold or str(closed)
             fleet_run.journal("held", cluster=it.name, why=why)
             _hold(it, "hold" if on_hold else "window", why, gate)
+
+
+def _held_by_azure(members: Sequence[Any]) -> dict[str, str]:
+    """Why, by cluster, of those that Azure changes at this moment."""
+    ids = {it.name: str(it.data.aks_id) for it in members if it.data.get("aks_state")}
+    if not ids:
+        return {}
+    from tasks.connectors.aks_clusters import states
+
+    now = states(ids.values())
+    held = {name: aks.held(id_, now.get(id_)) for name, id_ in ids.items()}
+    return {name: why for name, why in held.items() if why}
 
 
 def _active(names: Sequence[str]) -> list[Any]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tasks.plans.rings import Rule
 
 ONE_SECOND = timedelta(seconds=1)
+#: Seconds for what is undone where a run is interrupted.
+PATIENCE = 10.0
 #: Deploys that ask no cluster anything.
 OFFLINE = ("verify",)
 DONE, FAILED, REFUSED, FINDINGS, WAITING, HELD, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6
@@ -64,9 +66,11 @@ class Run:
     + changed: clusters that this run has begun to change
     + verdicts: by cluster, what preflight says of it
     + at_first_write: by cluster, what is to be done once before it is changed
+    + at_end: by cluster, what is undone where the run is interrupted before it did so itself
     + watching: by cluster under change, what ends its prober and notes what that met, waiting so
       many seconds at most for requests under way; + traffic: by cluster, what it met
     + plan: by cluster, what would change: a title and the lines of its diff
+    + names: by host, which cluster it is and the entry of the inventory that has it
     + before: entries of the journal that this run goes on with, where an earlier one was broken off
     """
 
@@ -92,6 +96,7 @@ class Run:
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     at_first_write: dict[str, Callable[[], None]] = field(default_factory=dict)
+    at_end: dict[str, Callable[[], None]] = field(default_factory=dict)
     watching: dict[str, Callable[[float], None]] = field(default_factory=dict)
     traffic: dict[str, dict[str, Any]] = field(default_factory=dict)
     interrupted: set[str] = field(default_factory=set)
@@ -99,6 +104,7 @@ class Run:
     findings: list[Finding] = field(default_factory=list)
     clusters: dict[str, Cluster] = field(default_factory=dict)
     identities: dict[str, list[str]] = field(default_factory=dict)
+    names: dict[str, tuple[str, str]] = field(default_factory=dict)
     journal: Journal | None = None
     before: list[dict[str, Any]] = field(default_factory=list)
     plan: dict[str, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
@@ -112,6 +118,14 @@ class Run:
     def id(self) -> str:
         """Such as "20261121T140211Z-upgrade": sorts by time, and names its folder under runs/."""
         return f"{self.started:%Y%m%dT%H%M%SZ}-{self.deploy}"
+
+    @property
+    def offline(self) -> bool:
+        """Whether no cluster is asked anything, nor connected to."""
+        listing = self.deploy == "runbook" and any(
+            it.name == "list" for it in self.clusters.values()
+        )
+        return listing or self.deploy in OFFLINE
 
     @property
     def folder(self) -> Path:
@@ -237,6 +251,15 @@ def finish() -> None:
     if run.finished or run.state is None or run.report is None:
         return
     run.finished = True
+    _undo(run)
     for end in run.watching.values():
         end(0.0)
     run.report.finish()
+
+
+def _undo(run: Run) -> None:
+    """All at once, for whoever interrupted the run waits."""
+    if run.at_end:
+        import gevent
+
+        gevent.joinall([gevent.spawn(it) for it in run.at_end.values()], timeout=PATIENCE)

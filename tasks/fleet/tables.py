@@ -14,7 +14,8 @@ from typing import IO, Literal
 
 from tasks.checks.findings import Finding, Silence, as_json, in_order
 
-Output = Literal["table", "lines", "json"]
+#: Markdown and a page are forms of the diagnosis alone; anything else is lines then.
+Output = Literal["table", "lines", "json", "markdown", "html"]
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "info": "dim"}
 _WIDE = 160
@@ -26,7 +27,7 @@ def chosen(output: Output | None, stream: IO[str]) -> Output:
     lines as well: they set ``CI``, and some of them have a terminal all the same.
     """
     if output is not None:
-        return output
+        return "lines" if output in ("markdown", "html") else output
     return "table" if stream.isatty() and not os.environ.get("CI") else "lines"
 
 

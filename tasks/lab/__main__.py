@@ -11,9 +11,11 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from tasks.lab import state
 from tasks.lab.locks import lock
+from tasks.lab.parts import Part
 from tasks.lab.progress import LabError, UsageError, say
 
 Command = Callable[[argparse.Namespace], None]
@@ -72,6 +74,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="etcd, API server and controller manager alone: nothing runs on these clusters",
     )
+    one.add_argument(
+        "--azure",
+        action="store_true",
+        help="the clusters are AKS clusters of an Azure on this machine",
+    )
     one = command(status, "show the clusters, what runs and what is broken on purpose")
     one.add_argument("--json", action="store_true", help="as data, for programs")
     one = command(reset, "make clusters empty again, all their faults off")
@@ -90,6 +97,14 @@ def parser() -> argparse.ArgumentParser:
     one = command(acme, "install cert-manager, and pebble as an ACME server with its DNS")
     one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
     one.add_argument("--remove", action="store_true", help="take it away again")
+    one = command(
+        monitoring, "install prometheus-operator, Prometheus, Alertmanager and what they need"
+    )
+    one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
+    one.add_argument("--remove", action="store_true", help="take it away again")
+    one = command(azure, "look at the lab's Azure, or change it; each without arguments says how")
+    one.add_argument("what", metavar="COMMAND", nargs="?", help="such as show")
+    one.add_argument("arguments", metavar="ARGUMENT", nargs="*")
     return top
 
 
@@ -105,7 +120,8 @@ def up(asked: argparse.Namespace) -> None:
         catalogue.check_version(asked.envoy_gateway)
         versions = (asked.envoy_gateway,)
     began = time.monotonic()
-    one = lab.up(asked.name, asked.count, versions, asked.leaving_endpoints, asked.without_nodes)
+    wishes = (asked.leaving_endpoints, asked.without_nodes, asked.azure)
+    one = lab.up(asked.name, asked.count, versions, *wishes)
     names = ", ".join(cluster.name for cluster in one.members())
     say(f"{names}: Ready after {time.monotonic() - began:.1f} s; kubeconfig {one.kubeconfig}")
 
@@ -190,10 +206,29 @@ def sample(asked: argparse.Namespace) -> None:
 
 
 def acme(asked: argparse.Namespace) -> None:
+    from tasks.lab import acme as application
+    from tasks.lab import catalogue
+
+    _add(asked, application.install, application.remove, catalogue.acme_parts)
+
+
+def monitoring(asked: argparse.Namespace) -> None:
+    from tasks.lab import monitoring as application
+    from tasks.lab import monitoring_parts
+
+    _add(asked, application.install, application.remove, monitoring_parts.parts)
+
+
+def _add(
+    asked: argparse.Namespace,
+    install: Callable[[state.Lab, state.Cluster, dict[str, Path]], None],
+    remove: Callable[[state.Cluster], None],
+    wanted: Callable[[], list[Part]],
+) -> None:
+    """Install an application on the clusters of a lab that has nodes, or remove it from them."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from tasks.lab import acme as application
-    from tasks.lab import catalogue, parts
+    from tasks.lab import parts
 
     one = state.running(asked.name)
     if not one.nodes:
@@ -201,10 +236,19 @@ def acme(asked: argparse.Namespace) -> None:
     members = one.members() if asked.cluster is None else [one.member(asked.cluster)]
     with ThreadPoolExecutor(len(members)) as pool:
         if asked.remove:
-            list(pool.map(application.remove, members))
+            list(pool.map(remove, members))
             return
-        found = parts.find(catalogue.acme_parts())
-        list(pool.map(lambda member: application.install(one, member, found), members))
+        found = parts.find(wanted())
+        list(pool.map(lambda member: install(one, member, found), members))
+
+
+def azure(asked: argparse.Namespace) -> None:
+    from tasks.lab.azure import commands
+
+    one = state.running(asked.name)
+    if asked.what not in commands.COMMANDS:
+        raise UsageError("azure does one of these:\n  " + "\n  ".join(commands.COMMANDS.values()))
+    commands.run(one, asked.what, asked.arguments)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ import base64
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from tasks.lab import certificates, cluster, manifests, sample
-from tasks.lab.api import Api, ApiError, Object
+from tasks.lab.api import Api, ApiError
 from tasks.lab.catalogue import NAMES
 from tasks.lab.progress import LabError, say, wait_for
 from tasks.lab.state import Cluster, Lab
@@ -21,8 +19,6 @@ from tasks.lab.state import Cluster, Lab
 DIRECTORY = "https://pebble.pebble:14000/dir"
 IMAGES = ("pebble", "cert-manager-controller", "cert-manager-acmesolver", "cert-manager-names")
 DEPLOYMENTS = (("pebble", "names"), ("pebble", "pebble"), ("cert-manager", "cert-manager"))
-DEFINITION = {"kind": "CustomResourceDefinition"}
-DEFINITIONS = manifests.PATHS["CustomResourceDefinition"]
 CRDS = "/apis/cert-manager.io/v1"
 
 
@@ -37,10 +33,15 @@ def install(lab: Lab, member: Cluster, parts: Mapping[str, Path]) -> None:
     _need_gateway_api(api)
     for name in IMAGES:
         cluster.import_image(lab, member, parts[f"image-{name}"])
-    manifests.apply(api, _crds(parts["cert-manager-crds"]))
+    manifests.apply(api, manifests.parsed(parts["cert-manager-crds"] / "crds.yaml"))
     manifests.apply(api, manifests.load("dns.yaml"))
     dns = api.get("/api/v1/namespaces/pebble/services/names")["spec"]["clusterIP"]
-    wait_for(f"{member.name}: CRDs of cert-manager", lambda: _served(api), 60, "see the API server")
+    wait_for(
+        f"{member.name}: CRDs of cert-manager",
+        lambda: manifests.served(api, CRDS),
+        60,
+        "see the API server",
+    )
     manifests.apply(api, manifests.load("acme.yaml", **_values(member, dns)))
     for namespace, name in DEPLOYMENTS:
         wait_for(
@@ -58,20 +59,15 @@ def remove(member: Cluster) -> None:
     controller goes last, for it has to let go of challenges.
     """
     api = Api(member)
-    listed = api.get(DEFINITIONS)["items"]
-    ours = [it for it in listed if it["spec"]["group"].endswith("cert-manager.io")]
-    for it in ours:
-        _delete(api, manifests.path_of(DEFINITION | it))
-    wait_for(
-        f"{member.name}: no CRD of cert-manager",
-        lambda: not any(_is_there(api, manifests.path_of(DEFINITION | it)) for it in ours),
-        90,
+    manifests.delete_definitions(
+        api,
+        "cert-manager.io",
         f"see `kubectl --context {member.name} get challenges --all-namespaces`",
     )
     blank = dict.fromkeys(_values(member, ""), "")
     things = [*manifests.load("dns.yaml"), *manifests.load("acme.yaml", **blank)]
     for it in reversed(things):
-        _delete(api, manifests.path_of(it))
+        manifests.delete(api, manifests.path_of(it))
     say(f"{member.name}: cert-manager and the ACME server are gone")
 
 
@@ -91,22 +87,6 @@ def _values(member: Cluster, dns: str) -> dict[str, str]:
     }
 
 
-def _delete(api: Api, path: str) -> None:
-    try:
-        api.request("DELETE", f"{path}?propagationPolicy=Background")
-    except ApiError as error:
-        if error.status != 404:
-            raise
-
-
-def _is_there(api: Api, path: str) -> bool:
-    try:
-        api.get(path)
-    except ApiError as error:
-        return error.status != 404
-    return True
-
-
 def _need_gateway_api(api: Api) -> None:
     try:
         api.get("/apis/gateway.networking.k8s.io/v1")
@@ -117,18 +97,6 @@ def _need_gateway_api(api: Api) -> None:
             f"{api.cluster.name} has no Gateway API, without which cert-manager does not start: "
             "run `pyinfra inventory/lab.py deploys/install.py` first"
         ) from None
-
-
-def _crds(part: Path) -> list[Object]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [it for it in yaml.load_all((part / "crds.yaml").read_text(), loader) if it]
-
-
-def _served(api: Api) -> bool:
-    try:
-        return len(api.get(CRDS)["resources"]) > 0
-    except ApiError:
-        return False
 
 
 def _certificate(member: Cluster) -> dict[str, str]:

@@ -50,7 +50,7 @@ class Api:
                 path,
                 body=content,
                 headers=headers,
-                timeout=urllib3.Timeout(connect=2, read=15),
+                timeout=urllib3.Timeout(connect=2, read=60),  # CRDs, on a busy machine
             )
         except urllib3.exceptions.HTTPError as error:
             raise ApiError(

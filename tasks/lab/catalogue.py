@@ -13,6 +13,9 @@ from tasks.lab.progress import UsageError
 
 KUBERNETES = "1.35.4"
 CERT_MANAGER = "1.21.2"
+OPERATOR, KUBE_STATE_METRICS = "0.85.0", "2.15.0"
+# Those of Debian 12.
+PROMETHEUS, ALERTMANAGER = "2.42.0", "0.25.0"
 CONTAINERD = "github.com/containerd/containerd/v2@v2.4.2"
 
 # Envoy Gateway -> the Envoy of the same release line. 1.8.4 exists, but its module could not be
@@ -32,6 +35,13 @@ class Names:
     names: str = "docker.io/lab/names:1"
     cert_manager: str = f"docker.io/lab/cert-manager-controller:v{CERT_MANAGER}"
     acmesolver: str = f"docker.io/lab/cert-manager-acmesolver:v{CERT_MANAGER}"
+
+    operator: str = f"docker.io/lab/prometheus-operator:v{OPERATOR}"
+    reloader: str = f"docker.io/lab/prometheus-config-reloader:v{OPERATOR}"
+    prometheus: str = f"docker.io/lab/prometheus:v{PROMETHEUS}"
+    alertmanager: str = f"docker.io/lab/alertmanager:v{ALERTMANAGER}"
+    kube_state_metrics: str = f"docker.io/lab/kube-state-metrics:v{KUBE_STATE_METRICS}"
+    alerts: str = "docker.io/lab/alerts:1"
 
     def gateway(self, version: str) -> str:
         """The controller's image of an Envoy Gateway release such as "1.9.1"."""
@@ -110,8 +120,8 @@ def parts(versions: tuple[str, ...]) -> list[Part]:
     )
     gateways = [part for version in versions for part in _gateway(version, go)]
     pictures = [
-        _image(Image(NAMES.pause, "pause", "pause", "/pause"), pause),
-        _image(Image(NAMES.echo, "echo", "echo-basic", "/echo-basic"), echo),
+        picture(Image(NAMES.pause, "pause", "pause", "/pause"), pause),
+        picture(Image(NAMES.echo, "echo", "echo-basic", "/echo-basic"), echo),
     ]
     return [components, pause, containerd, echo, helm, registry, *pictures, *gateways]
 
@@ -150,7 +160,7 @@ def _gateway(version: str, go: tuple[Part, ...]) -> list[Part]:
         NAMES.gateway(version), gateway.name, "envoy-gateway", "/usr/local/bin/envoy-gateway"
     )
     proxy = Image(NAMES.envoy(version), envoy.name, "envoy", "/usr/local/bin/envoy", libraries=True)
-    return [gateway, chart, envoy, _image(controller, gateway), _image(proxy, envoy)]
+    return [gateway, chart, envoy, picture(controller, gateway), picture(proxy, envoy)]
 
 
 def acme_parts() -> list[Part]:
@@ -174,10 +184,12 @@ def acme_parts() -> list[Part]:
     programs = [_of_cert_manager(it) for it in ("controller", "acmesolver", "names")]
     controller, acmesolver, names = programs
     pictures = [
-        _image(Image(NAMES.pebble, "pebble", "pebble", "/pebble", libraries=True), pebble),
-        _image(Image(NAMES.cert_manager, controller.name, "controller", "/controller"), controller),
-        _image(Image(NAMES.acmesolver, acmesolver.name, "acmesolver", "/acmesolver"), acmesolver),
-        _image(Image(NAMES.names, names.name, "names", "/names"), names),
+        picture(Image(NAMES.pebble, "pebble", "pebble", "/pebble", libraries=True), pebble),
+        picture(
+            Image(NAMES.cert_manager, controller.name, "controller", "/controller"), controller
+        ),
+        picture(Image(NAMES.acmesolver, acmesolver.name, "acmesolver", "/acmesolver"), acmesolver),
+        picture(Image(NAMES.names, names.name, "names", "/names"), names),
     ]
     return [crds, pebble, *programs, *pictures]
 
@@ -194,7 +206,8 @@ def _of_cert_manager(program: str) -> Part:
     )
 
 
-def _image(image: Image, part: Part) -> Part:
+def picture(image: Image, part: Part) -> Part:
+    """The part that is this image, of a part that has its program."""
     return Part(
         name=f"image-{part.name}",
         files=("index.json", "oci-layout", "blobs"),

@@ -76,11 +76,20 @@ def up(lab: Lab, cluster: Cluster) -> None:
         for process in others:
             start(process)
         manifests.apply(api, manifests.load("access.yaml"))
+        if lab.azure:
+            bind_operators(lab, api)
         if images is not None:
             wait_until_ready(api, node.kubelet(lab, cluster))
             images.result()
     if time.monotonic() - began > 1:
         say(f"{cluster.name}: Ready after {time.monotonic() - began:.1f} s")
+
+
+def bind_operators(lab: Lab, api: Api) -> None:
+    """Make the operators' group of Entra ID the cluster's administrators, as AKS does."""
+    from tasks.lab.azure import fleet
+
+    manifests.apply(api, manifests.load("azure.yaml", group=fleet.admins(lab)))
 
 
 def wait_until_ready(api: Api, kubelet: Process) -> None:

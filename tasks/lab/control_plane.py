@@ -173,9 +173,26 @@ def apiserver(lab: Lab, cluster: Cluster) -> Process:
         f"--audit-log-path={audit_log(cluster)}",
         "--audit-log-maxsize=100",
         "--audit-log-maxbackup=1",
+        *_entra(lab),
     ]
     memory = {"GOGC": "40"}
     return Process(lab.name, cluster.name, "kube-apiserver", command, cluster, memory)
+
+
+def _entra(lab: Lab) -> list[str]:
+    """As AKS has it for a cluster of Entra ID: a user is called by the object id."""
+    if not lab.azure:
+        return []
+    from tasks.lab.azure import fleet, serve
+
+    return [
+        f"--oidc-issuer-url={serve.url(lab)}/{fleet.tenant(lab)}/v2.0",
+        f"--oidc-client-id={fleet.SERVER_ID}",
+        "--oidc-username-claim=oid",
+        "--oidc-username-prefix=-",
+        "--oidc-groups-claim=groups",
+        f"--oidc-ca-file={lab.root / 'ca.crt'}",
+    ]
 
 
 def controller_manager(lab: Lab, cluster: Cluster) -> Process:

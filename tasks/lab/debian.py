@@ -58,10 +58,10 @@ def apt(*arguments: str, cwd: str | None = None) -> None:
         )
 
 
-def unpack(package: str, program: str) -> Callable[[Path, Needs], None]:
+def unpack(package: str, *files: str) -> Callable[[Path, Needs], None]:
     """
-    Makes a part of one program of a package, such as "usr/bin/docker-registry": installing the
-    package would start a service.
+    Makes a part of programs of a package, such as "usr/bin/docker-registry", and of files that they
+    need: installing the package would start a service.
     """
 
     def make(target: Path, needs: Needs) -> None:
@@ -75,8 +75,9 @@ def unpack(package: str, program: str) -> Callable[[Path, Needs], None]:
             archive = next(Path(folder).glob("*.deb"))
             unpacked = Path(folder) / "unpacked"
             subprocess.run(["dpkg-deb", "-x", str(archive), str(unpacked)], check=True)
-            kept = target / Path(program).name
-            kept.write_bytes((unpacked / program).read_bytes())
-            kept.chmod(0o755)
+            for file in files:
+                kept = target / Path(file).name
+                kept.write_bytes((unpacked / file).read_bytes())
+                kept.chmod(0o755)
 
     return make

@@ -5,7 +5,7 @@ The rules are the load balancer's own, in the node's network namespace. kube-pro
 because Services get their address with ``ipMode: Proxy``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -55,6 +55,13 @@ def _numbers(one: Mapping[str, Any], name: str) -> list[int]:
     return [port["port"] for port in ports if (port.get("name") or "") == name and port.get("port")]
 
 
+class Verdict(NamedTuple):
+    """Whether clients of these ranges may connect; without ranges: whoever is left."""
+
+    sources: tuple[str, ...]
+    allows: bool
+
+
 class Leaving:
     """
     Which endpoints still get traffic: the ready ones, and for some seconds those that were. Azure's
@@ -80,10 +87,17 @@ class Leaving:
         return {frontend: sorted(seen) for frontend, seen in left.items()}
 
 
-def rules(forwards: Mapping[Frontend, list[Target]], block: str) -> str:
+def rules(
+    forwards: Mapping[Frontend, list[Target]],
+    block: str,
+    verdicts: Mapping[Frontend, Sequence[Verdict]] | None = None,
+) -> str:
     """
     The load balancer's whole table. What arrives for an address of ours and is not sent on to an
     endpoint is refused. New connections only are decided here; a running one stays where it is.
+
+    + block: such as "10.200.18.0/24", or a set: "{ 10.200.18.0/24, 10.200.252.4 }"
+    + verdicts: who may connect from outside the node; without any for a frontend: everyone
     """
     lines = [
         f"ip daddr {front.address} {front.protocol} dport {front.port} dnat to {_choice(targets)}"
@@ -91,10 +105,11 @@ def rules(forwards: Mapping[Frontend, list[Target]], block: str) -> str:
         if targets
     ]
     forward = "\n    ".join(lines)
+    guard = _guard(verdicts) if verdicts else ""
     return f"""\
 table ip envoyfleet {{}}
 delete table ip envoyfleet
-table ip envoyfleet {{
+table ip envoyfleet {{{guard}
   chain forward {{
     {forward}
   }}
@@ -108,6 +123,27 @@ table ip envoyfleet {{
   chain left {{ type filter hook output priority 0; jump refuse; }}
 }}
 """
+
+
+def _guard(verdicts: Mapping[Frontend, Sequence[Verdict]]) -> str:
+    lines = [
+        f"ip daddr {front.address} {front.protocol} dport {front.port} {_verdict(one)}"
+        for front, found in sorted(verdicts.items())
+        for one in found
+    ]
+    guard = "\n    ".join(lines)
+    return f"""
+  chain guard {{
+    {guard}
+  }}
+  chain guarded {{
+    type filter hook prerouting priority -120; iifname "eth0" ct state new jump guard;
+  }}"""
+
+
+def _verdict(one: Verdict) -> str:
+    sources = f"ip saddr {{ {', '.join(one.sources)} }} " if one.sources else ""
+    return f"{sources}{'accept' if one.allows else 'drop'}"
 
 
 def _choice(targets: list[Target]) -> str:

@@ -5,7 +5,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,8 @@ SUMS = {
     "github.com/containerd/containerd/v2@v2.4.2": "h1:p6Qg+xbEz8lvwdhHDx0U469xENvp4LgGBx+E7djXkGw=",
     "github.com/envoyproxy/gateway@v1.8.3": "h1:RY8DKli7Z1w3WuMwbA8J5j2sriIxXTWjVv1Bk77nbHo=",
     "github.com/envoyproxy/gateway@v1.9.1": "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=",
+    "github.com/prometheus/prometheus@v0.42.0": "h1:G769v8covTkOiNckXFIwLx01XE04OE6Fr0JPA0oR2nI=",
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0": "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",  # noqa: E501
 }
 
 TOOLCHAIN = Part(
@@ -119,6 +122,28 @@ def build(
 
     def make(target: Path, parts: Needs) -> None:
         go(["build", *SMALL, flags, "-o", str(target / output), package], parts, cwd=folder)
+
+    return make
+
+
+def build_copy(
+    name: str, package: str, output: str, changed: Mapping[str, str], flags: str
+) -> Callable[[Path, Needs], None]:
+    """
+    Makes a part of one program of a published module that has replace directives, which hold only
+    where it is the main module: so it is built in a copy of it, by its own go.sum.
+
+    + changed: files of the copy that are others, such as ``{"plugins/plugins.go": "package ..."}``
+    """
+
+    def make(target: Path, parts: Needs) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "module"
+            # without the modes of the module cache, where all is read-only
+            shutil.copytree(module(name, parts), copy, copy_function=shutil.copyfile)
+            for file, content in changed.items():
+                (copy / file).write_text(content)
+            go(["build", *SMALL, flags, "-o", str(target / output), package], parts, cwd=copy)
 
     return make
 

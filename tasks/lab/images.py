@@ -23,7 +23,7 @@ class Image:
     """
     An image to write: its reference such as "docker.io/lab/envoy:distroless-v1.38.3", the part and
     file its program comes from, where that lies in the image, and whether the libraries it is
-    linked to come along.
+    linked to come along. ``more`` are other files of the part, and where they lie.
     """
 
     reference: str
@@ -31,6 +31,7 @@ class Image:
     file: str
     program: str
     libraries: bool = False
+    more: tuple[tuple[str, str], ...] = ()
 
 
 def layout(image: Image) -> Callable[[Path, Needs], None]:
@@ -39,6 +40,7 @@ def layout(image: Image) -> Callable[[Path, Needs], None]:
     def make(target: Path, needs: Needs) -> None:
         binary = needs[image.part] / image.file
         files = {image.program: binary}
+        files |= {place: needs[image.part] / file for file, place in image.more}
         if image.libraries:
             files |= {str(library): library for library in libraries(binary)}
         write(target, image, layer(files))

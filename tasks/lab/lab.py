@@ -20,6 +20,7 @@ from tasks.lab import (
     teardown,
     users,
 )
+from tasks.lab.azure import commands, serve, signin
 from tasks.lab.locks import lock
 from tasks.lab.processes import Process, start
 from tasks.lab.progress import UsageError, say
@@ -32,21 +33,26 @@ def up(
     versions: tuple[str, ...] | None,
     leaving: float | None,
     without_nodes: bool = False,
+    azure: bool = False,
 ) -> Lab:
     """
     Bring a lab up to this many clusters; what runs is left alone. ``versions`` and ``leaving`` are
     ``None`` where the command line does not say: what the lab has then stays. A lab that was made
-    without nodes stays so; one that has them keeps them.
+    without nodes stays so; one that has them keeps them. So it is with Azure.
     """
     with lock(f"lab-{name}"):
         lab = state.load(name)
         if lab is not None and lab.nodes and without_nodes:
             raise UsageError(f"lab {name!r} has nodes: take it down first, or name another lab")
+        if lab is not None and azure and not lab.azure:
+            raise UsageError(
+                f"lab {name!r} is up without Azure: take it down first, or name another lab"
+            )
         if lab is None:
             teardown.down(name)
             debian.install_missing()
             with lock("addresses"):
-                lab = state.change(state.create(name), nodes=not without_nodes)
+                lab = state.change(state.create(name), nodes=not without_nodes, azure=azure)
         wanted = versions or lab.versions or tuple(sorted(catalogue.ENVOY))
         found = parts.find(catalogue.parts(wanted))
         lab = state.change(
@@ -65,12 +71,15 @@ def up(
         with ThreadPoolExecutor(max(1, lab.clusters)) as pool:
             list(pool.map(lambda member: cluster.up(lab, member), lab.members()))
         users.write_kubeconfigs(lab)
+        if lab.azure:
+            signin.wait_until_made(lab)
     return lab
 
 
 def shared(lab: Lab) -> list[Process]:
     """The processes all clusters of a lab share."""
-    return [control_plane.etcd(lab), registry.process(lab), loadbalancer.process(lab)]
+    first = [serve.process(lab)] if lab.azure else []
+    return [*first, control_plane.etcd(lab), registry.process(lab), loadbalancer.process(lab)]
 
 
 def start_shared(lab: Lab) -> None:
@@ -94,5 +103,6 @@ def empty(lab: Lab, member: Cluster) -> None:
     cluster.stop(lab, member)
     cluster.wipe(lab, member)
     control_plane.forget(lab, member)
+    commands.return_lost(lab, member)
     cluster.up(lab, member)
     say(f"{member.name}: empty and Ready")

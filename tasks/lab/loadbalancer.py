@@ -4,9 +4,11 @@ The load balancer of a lab, for all its clusters.
     python -m tasks.lab.loadbalancer LAB
 
 It watches Services and EndpointSlices, gives addresses and sends traffic on; see ``addresses`` for
-who gets which and ``forwarding`` for where it goes.
+who gets which and ``forwarding`` for where it goes. In a lab with Azure it is Azure that decides:
+see ``azure.cloud``.
 """
 
+import ipaddress
 import sys
 import threading
 import time
@@ -15,6 +17,8 @@ from pathlib import Path
 from tasks.lab import addresses, forwarding, network, state, users
 from tasks.lab.addresses import Assignment
 from tasks.lab.api import Api, ApiError, Object, now
+from tasks.lab.azure.cloud import Cloud
+from tasks.lab.forwarding import Frontend, Target
 from tasks.lab.processes import Process
 from tasks.lab.progress import LabError, say
 from tasks.lab.state import Cluster, Lab
@@ -67,14 +71,17 @@ class Watched:
 class Balancer:
     """One cluster's share of the load balancer."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, lab: Lab, cluster: Cluster) -> None:
         self._cluster = cluster
         self._api = Api(cluster, users.LOAD_BALANCER)
         self._changed = threading.Event()
         self._services = Watched(self._api, SERVICES, self._changed)
         self._slices = Watched(self._api, SLICES, self._changed)
+        services = self._services.objects
+        self._cloud = Cloud(lab, cluster, services, self._changed) if lab.azure else None
         self._leaving = forwarding.Leaving()
         self._rules = ""
+        self._public: set[str] | None = None
         self._told: dict[str, str] = {}
         self._complaint = ""
 
@@ -94,23 +101,50 @@ class Balancer:
         """Give addresses and send traffic on, as things are now."""
         services, slices = self._services.objects(), self._slices.objects()
         lab = state.load(self._cluster.lab)
+        if lab is not None and self._cloud and not self._cloud.is_there():
+            self._send_on(lab, {})
+            return
         if services is None or slices is None or lab is None:
             return
-        assigned = addresses.assign(services, self._cluster.load_balancer_range)
-        if "no-address" in state.faults(self._cluster):
-            assigned = dict.fromkeys(assigned, Assignment(None, addresses.NO_ADDRESS_LEFT))
+        assigned = self._assigned(services)
         ready: dict[forwarding.Frontend, set[forwarding.Target]] = {}
         for service in addresses.balanced(services):
-            address = assigned[service["metadata"]["uid"]].address
-            if address:
-                ready |= forwarding.ready(service, address, slices)
+            found = assigned.get(service["metadata"]["uid"])
+            if found and found.address:
+                ready |= forwarding.ready(service, found.address, slices)
         targets = self._leaving.targets(ready, time.monotonic(), lab.leaving_endpoints)
-        self._send_on(forwarding.rules(targets, self._cluster.load_balancer_range))
+        self._send_on(lab, targets)
         for service in addresses.balanced(services):
-            self._publish(service, assigned[service["metadata"]["uid"]])
+            if service["metadata"]["uid"] in assigned:
+                self._publish(service, assigned[service["metadata"]["uid"]])
 
-    def _send_on(self, rules: str) -> None:
+    def _assigned(self, services: list[Object]) -> dict[str, Assignment]:
+        """What each Service has, by UID; with Azure without those that it did not look at yet."""
+        if self._cloud is None:
+            assigned = addresses.assign(services, self._cluster.load_balancer_range)
+        else:
+            ours = addresses.balanced(services)
+            found = {it["metadata"]["uid"]: self._cloud.assigned(it) for it in ours}
+            assigned = {uid: it for uid, it in found.items() if it is not None}
+        if "no-address" in state.faults(self._cluster):
+            return dict.fromkeys(assigned, Assignment(None, addresses.NO_ADDRESS_LEFT))
+        return assigned
+
+    def _send_on(self, lab: Lab, targets: dict[Frontend, list[Target]]) -> None:
         """Put the rules in force, before any address is published that relies on them."""
+        if self._cloud is None:
+            self._put_in_force(forwarding.rules(targets, self._cluster.load_balancer_range))
+            return
+        arriving = self._cloud.arriving(targets)
+        public = {it.address for it in arriving if _is_in(it.address, lab.public_range)}
+        block = ", ".join([self._cluster.load_balancer_range, *sorted(public)])
+        verdicts = self._cloud.verdicts(arriving)
+        self._put_in_force(forwarding.rules(arriving, f"{{ {block} }}", verdicts))
+        if public != self._public:
+            network.send_public(lab, self._cluster, public)
+            self._public = public
+
+    def _put_in_force(self, rules: str) -> None:
         if rules != self._rules:
             inside = f"--net={network.NAMESPACES / self._cluster.namespace}"
             network.run("nsenter", inside, "nft", "-f", "-", text=rules)
@@ -128,12 +162,17 @@ class Balancer:
                 if error.status != 404:  # deleted meanwhile
                     raise
         if assigned.problem is None:
-            self._told.pop(metadata["uid"], None)
+            told = self._told.pop(metadata["uid"], None)
+            if self._cloud and (told or assigned.address != addresses.current(service)):
+                self._tell(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer")
         elif self._told.get(metadata["uid"]) != assigned.problem:
-            self._tell(service, assigned.problem)
+            text = (
+                f"Error syncing load balancer: failed to ensure load balancer: {assigned.problem}"
+            )
+            self._tell(service, "Warning", "SyncLoadBalancerFailed", text)
             self._told[metadata["uid"]] = assigned.problem
 
-    def _tell(self, service: Object, problem: str) -> None:
+    def _tell(self, service: Object, kind: str, reason: str, text: str) -> None:
         metadata = service["metadata"]
         involved = {name: metadata[name] for name in ("namespace", "name", "uid")}
         event = {
@@ -144,9 +183,9 @@ class Balancer:
                 "namespace": metadata["namespace"],
             },
             "involvedObject": {"apiVersion": "v1", "kind": "Service", **involved},
-            "type": "Warning",
-            "reason": "SyncLoadBalancerFailed",
-            "message": f"Error syncing load balancer: failed to ensure load balancer: {problem}",
+            "type": kind,
+            "reason": reason,
+            "message": text[:1024],
             "source": {"component": "service-controller"},
             "firstTimestamp": now(),
             "lastTimestamp": now(),
@@ -160,13 +199,18 @@ class Balancer:
             self._complaint = text
 
 
+def _is_in(address: str, block: str) -> bool:
+    return ipaddress.ip_address(address) in ipaddress.ip_network(block)
+
+
 def main(name: str) -> None:
     """Serve every cluster of a lab, also those that join later; ends when the lab is gone."""
     serving: dict[str, threading.Thread] = {}
     while (lab := state.load(name)) is not None:
         for cluster in lab.members():
             if cluster.name not in serving and (cluster.root / "users" / "tokens.csv").exists():
-                serving[cluster.name] = threading.Thread(target=Balancer(cluster).run, daemon=True)
+                run = Balancer(lab, cluster).run
+                serving[cluster.name] = threading.Thread(target=run, daemon=True)
                 serving[cluster.name].start()
         if not all(thread.is_alive() for thread in serving.values()):
             sys.exit(1)  # the log says why; better dead in `status` than serving half the lab

@@ -67,6 +67,9 @@ def create_bridge(lab: Lab) -> None:
         f"address replace {lab.gateway}/24 dev {lab.bridge}",
         f"link set {lab.bridge} up",
     )
+    if lab.azure:
+        # An address that no load balancer holds is nobody's: no answer comes from the bridge.
+        batch(f"route replace {lab.public_range} dev {lab.bridge}")
 
 
 def create_node(lab: Lab, cluster: Cluster) -> None:
@@ -99,6 +102,22 @@ def create_node(lab: Lab, cluster: Cluster) -> None:
     batch(*(f"route replace {block} {via}" for block in ours))
     if not is_mount(cluster.root / "mounts"):
         create_mounts(cluster)
+
+
+def public_routes(cluster: Cluster) -> set[str]:
+    """The addresses of Azure that the host sends to a cluster."""
+    shown = json.loads(run("ip", "-json", "-4", "route", "show", "via", cluster.node_address))
+    return {it["dst"] for it in shown if "/" not in it["dst"]}
+
+
+def send_public(lab: Lab, cluster: Cluster, addresses: set[str]) -> None:
+    """Send these addresses of Azure to a cluster, whoever had them before, and no other ones."""
+    has = public_routes(cluster)
+    via = f"via {cluster.node_address} dev {lab.bridge}"
+    news = [f"route replace {it} {via}" for it in sorted(addresses - has)]
+    olds = [f"route delete {it} {via}" for it in sorted(has - addresses)]
+    if news or olds:
+        batch(*news, *olds)
 
 
 def create_mounts(cluster: Cluster) -> None:

@@ -136,12 +136,22 @@ def kubelet_configuration(lab: Lab, cluster: Cluster) -> dict[str, object]:
         "imageGCHighThresholdPercent": 100,
         "makeIPTablesUtilChains": False,
         "maxPods": 200,
+        **_provider(lab, cluster),
         "resolvConf": str(cluster.root / "resolv.conf"),
         "serializeImagePulls": False,
         "tlsCertFile": str(cluster.root / "pki" / "apiserver.crt"),
         "tlsPrivateKeyFile": str(cluster.root / "pki" / "apiserver.key"),
         "volumePluginDir": str(cluster.root / "volume-plugins"),
     }
+
+
+def _provider(lab: Lab, cluster: Cluster) -> dict[str, object]:
+    """What says on a node of AKS which machine of Azure it is."""
+    if not lab.azure:
+        return {}
+    from tasks.lab.azure import fleet
+
+    return {"providerID": fleet.provider_id(lab, cluster)}
 
 
 def proxy_configuration(cluster: Cluster) -> dict[str, object]:

@@ -132,13 +132,21 @@ def group_pids(group: str) -> list[int]:
     """Every process in this control group and below, in any hierarchy."""
     found: set[int] = set()
     for hierarchy in hierarchies():
-        folder = hierarchy / group.lstrip("/")
-        for file in [folder / "cgroup.procs", *folder.glob("**/cgroup.procs")]:
+        for folder in _folders(hierarchy / group.lstrip("/")):
             try:
-                found.update(int(line) for line in file.read_text().split())
+                text = (folder / "cgroup.procs").read_text()
             except OSError:
                 continue
+            found.update(int(line) for line in text.split())
     return sorted(found - {0, os.getpid()})
+
+
+def _folders(folder: Path) -> list[Path]:
+    """
+    This one and those below it, the ones above first. The kubelet removes some meanwhile, at which
+    `Path.glob` gives up and `os.walk` does not.
+    """
+    return [Path(found) for found, _, _ in os.walk(folder)]
 
 
 def kill(processes: Sequence[Process], sign: int = signal.SIGTERM, seconds: float = 5) -> None:
@@ -215,7 +223,7 @@ def remove_group(group: str) -> None:
         folder = hierarchy / group.lstrip("/")
         if not folder.is_dir():
             continue
-        for below in sorted(folder.glob("**/"), key=lambda path: len(path.parts), reverse=True):
+        for below in reversed(_folders(folder)):
             for _ in range(50):
                 try:
                     below.rmdir()

@@ -50,15 +50,17 @@ def _certificate(cluster: Cluster) -> dict[str, str]:
     }
 
 
-def available(api: Api, name: str, namespace: str = NAMESPACE) -> bool:
-    """Whether every replica of a Deployment is there, in its current form."""
+def available(
+    api: Api, name: str, namespace: str = NAMESPACE, resource: str = "deployments"
+) -> bool:
+    """Whether every replica of a Deployment, or of a StatefulSet, is there in its current form."""
     try:
-        deployment = api.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+        found = api.get(f"/apis/apps/v1/namespaces/{namespace}/{resource}/{name}")
     except ApiError:
         return False
-    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    status, wanted = found.get("status", {}), found["spec"]["replicas"]
     return bool(
-        status.get("observedGeneration") == deployment["metadata"]["generation"]
+        status.get("observedGeneration") == found["metadata"]["generation"]
         and status.get("updatedReplicas") == wanted
         and status.get("availableReplicas") == wanted
     )

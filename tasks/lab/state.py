@@ -82,7 +82,7 @@ class Lab:
     ``leaving_endpoints`` is how many seconds its load balancers go on sending to an endpoint that
     leaves; ``versions`` are the releases of Envoy Gateway whose charts and images it holds;
     ``parts`` are the folders of the parts it runs on, by name; without ``nodes`` its clusters are
-    control planes alone, on which no Pod runs.
+    control planes alone, on which no Pod runs; with ``azure`` they are AKS clusters.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Lab:
     versions: tuple[str, ...] = ()
     parts: dict[str, str] = field(default_factory=dict)
     nodes: bool = True
+    azure: bool = False
 
     @property
     def root(self) -> Path:
@@ -113,6 +114,11 @@ class Lab:
     @property
     def etcd(self) -> str:
         return f"http://{self.gateway}:2379"
+
+    @property
+    def public_range(self) -> str:
+        """The public IPs of a lab with Azure, of all its clusters."""
+        return f"10.{self.block}.252.0/24"
 
     @property
     def kubeconfig(self) -> Path:

@@ -5,6 +5,7 @@ from typing import Any
 
 from tasks.lab import agekey, catalogue, cluster, control_plane, lab, registry, state
 from tasks.lab.api import Api
+from tasks.lab.azure import serve, signin
 from tasks.lab.processes import pids
 from tasks.lab.state import Cluster, Lab
 
@@ -23,6 +24,7 @@ def data(one: Lab) -> dict[str, Any]:
         "kubectl": str(one.part("helm") / "kubectl"),
         "leaving_endpoints": one.leaving_endpoints,
         "nodes": one.nodes,
+        "azure": signin.data(one),
         "clusters": [_cluster(member) for member in one.members()],
         "charts": [asdict(chart) for chart in registry.pushed(one)],
         "images": {
@@ -68,6 +70,9 @@ def show(one: Lab) -> None:
         console.print(f"[red]dead: {', '.join(dead)}[/red] (start again: python -m tasks.lab up)")
     charts = ", ".join(f"{chart.name} {chart.version}" for chart in registry.pushed(one))
     console.print(f"registry {one.registry}: {charts or 'no charts'}", highlight=False)
+    if one.azure:
+        told = f"Azure {serve.url(one)}: `python -m tasks.lab azure env` has what signs in"
+        console.print(told, highlight=False)
     console.print(f"export KUBECONFIG={one.kubeconfig}", highlight=False, soft_wrap=True)
 
 

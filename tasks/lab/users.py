@@ -80,11 +80,16 @@ def write_kubeconfigs(lab: Lab) -> None:
     write(lab.root / "kubeconfig-certificate", _text(entries))
 
 
-def _entry(cluster: Cluster, user: User) -> dict[str, object]:
+def reached(cluster: Cluster) -> dict[str, object]:
+    """What a kubeconfig says of a cluster."""
     authority = _data(cluster.root.parent / "ca.crt")
+    return {"server": cluster.server, "certificate-authority-data": authority}
+
+
+def _entry(cluster: Cluster, user: User) -> dict[str, object]:
     return {
         "name": cluster.name,
-        "cluster": {"server": cluster.server, "certificate-authority-data": authority},
+        "cluster": reached(cluster),
         "user": {"token": token(cluster, user)},
     }
 

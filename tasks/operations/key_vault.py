@@ -5,22 +5,23 @@ the same name and version (Azure docs, About Azure Key Vault certificates, Compo
 
 from __future__ import annotations
 
-import os
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.exceptions import DeployError
 
+from tasks.connectors import azure
+from tasks.connectors.azure import first_line
 from tasks.fleet.inventory import Certificate
+from tasks.operations.azure_services import Service, told
 from tasks.plans.rotation import Pair
 
 if TYPE_CHECKING:
     from cryptography import x509
 
+VAULT = Service("Key Vault", "the vault", "the vault", "vault")
 #: Seconds to connect and to wait for an answer, and how often one is asked for again.
 CONNECT, READ, RETRIES = 5, 20, 2
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----[ \t]*\r?\n?", re.DOTALL)
@@ -50,9 +51,9 @@ def read(entry: Certificate) -> Pair:
         "read_timeout": READ,
         "retry_total": RETRIES,
     }
-    with _said(entry):
+    with told(_title(entry), VAULT, _refused):
         if entry.kind == "certificate":
-            with CertificateClient(vault, _credential(), **how) as certificates:
+            with CertificateClient(vault, azure.credential(), **how) as certificates:
                 found = (
                     certificates.get_certificate_version(name, version)
                     if version
@@ -62,73 +63,21 @@ def read(entry: Certificate) -> Pair:
             if about is not None and about.enabled is False:
                 raise DeployError(f"{_title(entry)}: {_FORBIDDEN['SecretDisabled']}")
             version = about.version if about else version
-        with SecretClient(vault, _credential(), **how) as secrets:
+        with SecretClient(vault, azure.credential(), **how) as secrets:
             secret = secrets.get_secret(name, version)
         return _pair(entry, secret.value or "")
 
 
-@cache
-def _credential() -> Any:
-    """
-    Whoever this machine is for Azure: a service principal in the environment, a workload identity,
-    a managed identity, or az login. An authority that is set is asked without Microsoft's
-    directory of authorities, which does not know clouds of one's own.
-    """
-    from azure.identity import DefaultAzureCredential
-
-    own = "AZURE_AUTHORITY_HOST" in os.environ
-    return DefaultAzureCredential(disable_instance_discovery=own)
-
-
-@contextmanager
-def _said(entry: Certificate) -> Iterator[None]:
-    from azure.core.exceptions import (
-        AzureError,
-        ClientAuthenticationError,
-        HttpResponseError,
-        ResourceNotFoundError,
-        ServiceRequestError,
-        ServiceResponseError,
-    )
-
-    title = _title(entry)
-    try:
-        yield
-    except ClientAuthenticationError as error:
-        raise DeployError(
-            f"{title}: no sign-in to Azure: {_first_line(error)}: set AZURE_CLIENT_ID and its "
-            "like, or az login"
-        ) from None
-    except ResourceNotFoundError:
-        raise DeployError(f"{title}: it does not exist there: correct object or version") from None
-    except HttpResponseError as error:
-        raise DeployError(f"{title}: {_refused(error)}") from None
-    except (ServiceRequestError, ServiceResponseError) as error:
-        raise DeployError(
-            f"{title}: the vault cannot be reached: {_first_line(error)}: correct vault, or let "
-            "this machine reach it"
-        ) from None
-    except ValueError as error:
-        raise DeployError(
-            f"{title}: no Key Vault answers there: {_first_line(error)}: correct vault"
-        ) from None
-    except AzureError as error:
-        raise DeployError(f"{title}: {type(error).__name__}: {_first_line(error)}") from None
-
-
 def _refused(error: Any) -> str:
+    if error.status_code == 404:
+        return "it does not exist there: correct object or version"
     if error.status_code != 403:
-        return f"the vault answers {error.status_code}: {_first_line(error)}"
+        return f"the vault answers {error.status_code}: {first_line(error)}"
     text = str(error)
     for code, advice in _FORBIDDEN.items():
         if code in text:
             return advice if code == "SecretDisabled" else f"no permission: {advice}"
     return f"no permission: {_FORBIDDEN['ForbiddenByRbac']}"
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return " ".join(text.splitlines()[0].split())[:200] if text else type(error).__name__
 
 
 def _title(entry: Certificate) -> str:

@@ -6,10 +6,8 @@ whom it lets in, and what a proxy has loaded.
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
-import socket
 import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,9 +17,10 @@ from urllib.parse import quote
 
 from tasks.connectors.api import Api
 from tasks.connectors.forward import forwarded
+from tasks.operations import admin
 from tasks.plans.control_plane import Part
 
-STREAM, WEBHOOK, ADMIN = 18000, 9443, 19000
+STREAM, WEBHOOK = 18000, 9443
 TIMEOUT = 10.0
 #: What an HTTP/2 client says first, with an empty SETTINGS frame (RFC 9113, 3.4).
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -49,10 +48,10 @@ def loaded(api: Api, namespace: str, pod: str, clusters: Iterable[str] = ()) -> 
     """Ask a proxy's admin port. Raises ApiError, OSError or http.client.HTTPException."""
     names = "|".join(clusters) or "-"
     pattern = rf"^control_plane\.connected_state$|^cluster\.({names})\.membership_total$"
-    with forwarded(api, namespace, pod, [ADMIN, ADMIN]) as forward:
-        certs = json.loads(_get(forward.sockets[0], "/certs"))
+    with forwarded(api, namespace, pod, [admin.PORT] * 2) as forward:
+        certs = json.loads(admin.get(forward.sockets[0], "/certs"))
         stats = json.loads(
-            _get(forward.sockets[1], f"/stats?format=json&filter={quote(pattern, safe='')}")
+            admin.get(forward.sockets[1], f"/stats?format=json&filter={quote(pattern, safe='')}")
         )
     values = {it["name"]: it["value"] for it in stats["stats"] if "name" in it}
     return Loaded(
@@ -67,18 +66,6 @@ def _pairs(certs: Any) -> Iterator[tuple[int, int]]:
         for first in (context.get("ca_cert") or ())[:1]:
             for it in context.get("cert_chain") or ():
                 yield int(first["serial_number"], 16), int(it["serial_number"], 16)
-
-
-def _get(stream: socket.socket, path: str) -> bytes:
-    connection = http.client.HTTPConnection("localhost", ADMIN, timeout=TIMEOUT)
-    stream.settimeout(TIMEOUT)
-    connection.sock = stream
-    connection.request("GET", path, headers={"Connection": "close"})
-    answer = connection.getresponse()
-    body = answer.read()
-    if answer.status != 200:
-        raise OSError(f"admin port answers {answer.status} to {path.partition('?')[0]}")
-    return body
 
 
 def served(api: Api, namespace: str, pod: str, port: int, shown: Part | None = None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tasks.plans.helm import Release
 from tasks.plans.objects import MANAGER, cleaned
+from tasks.plans.public_ips import EXISTING, FROM_PREFIX
 from tasks.plans.references import CERT_MANAGER, GROUPS, Reference, references, to
 from tasks.plans.resources import Resource
 
@@ -36,13 +37,6 @@ _VAULT_LABELS = {
     "reconcile.external-secrets.io/managed": "External Secrets",
     "secrets-store.csi.k8s.io/managed": "the Secrets Store CSI driver",
 }
-#: Annotations by which a load balancer is told which address it is to take.
-_ADDRESS_NOTES = (
-    "service.beta.kubernetes.io/azure-load-balancer-ipv4",
-    "service.beta.kubernetes.io/azure-load-balancer-ipv6",
-    "service.beta.kubernetes.io/azure-pip-name",
-    "service.beta.kubernetes.io/azure-pip-prefix-id",
-)
 
 
 def preferred(served: Iterable[Resource], groups: Sequence[str] = GROUPS) -> list[Resource]:
@@ -186,7 +180,7 @@ def needs(objects: Sequence[Object], addresses: Iterable[Mapping[str, Any]]) -> 
         notes = about["annotations"]
         found += [
             f"Gateway {about['gateway']}: {name.partition('/')[2]} {notes[name]}"
-            for name in _ADDRESS_NOTES
+            for name in (*EXISTING, *FROM_PREFIX.values())
             if name in notes
         ]
     return list(dict.fromkeys(found))

@@ -91,6 +91,35 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Address:
+    """
+    What Azure has for an address that the source's inventory wants.
+
+    + gateway: such as "edge/public"; + public_ip: such as "addresses/weu-1", None where it does not
+      exist or nothing names it
+    + lives_with: "cluster", "group" or "lock", see docs/public_ips.md; None without ``public_ip``
+    """
+
+    gateway: str
+    address: str | None
+    public_ip: str | None
+    lives_with: str | None
+
+    @property
+    def text(self) -> str:
+        """Such as "edge/public: public IP addresses/weu-1 (20.103.0.10) outlives the cluster"."""
+        if self.public_ip is None:
+            return f"{self.gateway}: Azure has no public IP for it ({self.address or 'by name'})"
+        outlives = {
+            "cluster": "dies with the cluster",
+            "group": "outlives the cluster, and no lock keeps it",
+            "lock": "outlives the cluster, and a lock keeps it",
+        }
+        known = outlives.get(self.lives_with or "", "")
+        return f"{self.gateway}: public IP {self.public_ip} ({self.address}) {known}"
+
+
+@dataclass(frozen=True)
 class Emptied:
     """
     What the drill took away again. + kinds: how many objects of each; + nothing_left: whether a
@@ -108,7 +137,7 @@ class Drill:
     One drill of one source, as it goes.
 
     + who: such as "anna@jump-1"; + rpo_seconds: age of the backup when the drill began
-    + problems: why it failed, a line each
+    + problems: why it failed, a line each; + addresses: of the source, where it is of AKS
     """
 
     run: str
@@ -126,6 +155,7 @@ class Drill:
     refusals: list[Refusal] = field(default_factory=list)
     emptied: Emptied | None = None
     problems: list[str] = field(default_factory=list)
+    addresses: Sequence[Address] = ()
 
     @property
     def rto_seconds(self) -> float | None:
@@ -180,6 +210,7 @@ def document(drill: Drill, ended: datetime) -> dict[str, Any]:
         "findings": drill.findings,
         "emptied": drill.emptied and asdict(drill.emptied),
         "problems": list(drill.problems),
+        "addresses": [asdict(it) | {"text": it.text} for it in drill.addresses],
     }
 
 

@@ -12,6 +12,9 @@ ENVOY_GATEWAY = "gateway.envoyproxy.io"
 CERT_MANAGER = "cert-manager.io"
 ACME = "acme.cert-manager.io"
 ISTIO = "networking.istio.io"
+#: Of prometheus-operator, and of Azure Monitor's managed Prometheus.
+PROMETHEUS_OPERATOR = "monitoring.coreos.com"
+AZURE_MONITOR = "azmonitoring.coreos.com"
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,22 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("apps", "DaemonSet"): Kind("daemonsets", rank=20),
     ("coordination.k8s.io", "Lease"): Kind("leases"),
     ("discovery.k8s.io", "EndpointSlice"): Kind("endpointslices"),
+    ("metrics.k8s.io", "PodMetrics"): Kind("pods"),
+    ("networking.k8s.io", "NetworkPolicy"): Kind("networkpolicies", rank=12),
     (CERT_MANAGER, "ClusterIssuer"): Kind("clusterissuers", False, 12),
     (CERT_MANAGER, "Issuer"): Kind("issuers", rank=12),
     (CERT_MANAGER, "Certificate"): Kind("certificates", rank=13),
     (CERT_MANAGER, "CertificateRequest"): Kind("certificaterequests"),
     (ACME, "Order"): Kind("orders"),
     (ACME, "Challenge"): Kind("challenges"),
+    (PROMETHEUS_OPERATOR, "Prometheus"): Kind("prometheuses"),
+    (PROMETHEUS_OPERATOR, "Alertmanager"): Kind("alertmanagers"),
+    (PROMETHEUS_OPERATOR, "PodMonitor"): Kind("podmonitors"),
+    (PROMETHEUS_OPERATOR, "ServiceMonitor"): Kind("servicemonitors"),
+    (PROMETHEUS_OPERATOR, "PrometheusRule"): Kind("prometheusrules"),
+    (PROMETHEUS_OPERATOR, "AlertmanagerConfig"): Kind("alertmanagerconfigs"),
+    (AZURE_MONITOR, "PodMonitor"): Kind("podmonitors"),
+    (AZURE_MONITOR, "ServiceMonitor"): Kind("servicemonitors"),
     (ISTIO, "Gateway"): Kind("gateways", rank=33),
     (GATEWAY_API, "GatewayClass"): Kind("gatewayclasses", False, 31),
     (GATEWAY_API, "Gateway"): Kind("gateways", rank=33),

@@ -5,7 +5,7 @@ the address and the proxies that they share, and the Secrets that they serve.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,15 @@ from tasks.plans.probes import covered
 
 Object = Mapping[str, Any]
 NOTHING = Chain(())
-#: Protocols of listeners that take TLS, and the routes that attach to each.
-ROUTES = {"HTTPS": ("HTTPRoute", "GRPCRoute"), "TLS": ("TLSRoute",)}
+#: Protocols of listeners that know host names, and the routes that attach to each.
+ROUTES = {
+    "HTTP": ("HTTPRoute", "GRPCRoute"),
+    "HTTPS": ("HTTPRoute", "GRPCRoute"),
+    "TLS": ("TLSRoute",),
+    "TCP": (),
+}
+#: Those that take TLS.
+OF_TLS = ("HTTPS", "TLS")
 
 
 @dataclass(frozen=True)
@@ -109,10 +116,12 @@ def of_gateways(
     listener_sets: Iterable[Object] = (),
     routes: Iterable[Object] = (),
     policies: Iterable[Object] = (),
+    protocols: Collection[str] = OF_TLS,
 ) -> list[Listener]:
     """
     The listeners with protocol HTTPS or TLS of Gateways, and of the ListenerSets that these took.
 
+    + protocols: of those in ``ROUTES``
     + gateways: of one controller; + grants: ReferenceGrants; + merged: names of GatewayClasses
       whose Gateways share their proxies, see ``merged``
     + routes: HTTPRoutes, GRPCRoutes and TLSRoutes; + policies: ClientTrafficPolicies
@@ -126,7 +135,7 @@ def of_gateways(
             found += [
                 about.listener(it)
                 for it in owner["spec"].get("listeners") or ()
-                if it["protocol"] in ROUTES
+                if it["protocol"] in protocols
             ]
     return found
 
@@ -233,11 +242,11 @@ def targets(policy: Object, thing: Object, section: str | None) -> bool:
         return True
     labels = meta.get("labels") or {}
     return section is None and any(
-        it["kind"] == kind and _selected(labels, it) for it in spec.get("targetSelectors") or ()
+        it["kind"] == kind and selected(labels, it) for it in spec.get("targetSelectors") or ()
     )
 
 
-def _selected(labels: Mapping[str, str], selector: Object) -> bool:
+def selected(labels: Mapping[str, str], selector: Object) -> bool:
     """Kubernetes docs, Labels and Selectors."""
     if any(labels.get(key) != it for key, it in (selector.get("matchLabels") or {}).items()):
         return False

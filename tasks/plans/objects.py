@@ -100,6 +100,17 @@ def owned_fields(live: Mapping[str, Any], manager: str = MANAGER) -> Mapping[str
     return None
 
 
+def other_manager(live: Mapping[str, Any], field: str) -> str | None:
+    """Who beside us wrote something below a field such as "data", the last one; None is nobody."""
+    entries = live["metadata"].get("managedFields") or ()
+    others = [
+        str(it.get("manager"))
+        for it in entries
+        if it.get("manager") != MANAGER and f"f:{field}" in (it.get("fieldsV1") or {})
+    ]
+    return others[-1] if others else None
+
+
 def extracted(live: Mapping[str, Any], manager: str = MANAGER) -> dict[str, Any] | None:
     """
     What ``manager`` applied of an object, as the manifest that would apply it again, or None where

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.plans.kinds import title
+from tasks.plans.public_ips import EXISTING, FROM_PREFIX, GROUP
 
 Object = Mapping[str, Any]
 
@@ -22,15 +23,6 @@ ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 HTTP, H2C = 3000, 3001
 H2C_PROTOCOLS = ("kubernetes.io/h2c", "grpc")
 IN_THE_CLUSTER = (".svc", ".svc.cluster.local")
-
-#: By which a load balancer of Azure gets a public address that exists (AKS docs, Use a static
-#: public IP address).
-AZURE_ADDRESS = (
-    "service.beta.kubernetes.io/azure-load-balancer-ipv4",
-    "service.beta.kubernetes.io/azure-load-balancer-ipv6",
-    "service.beta.kubernetes.io/azure-pip-name",
-    "service.beta.kubernetes.io/azure-pip-name-IPv6",
-)
 
 #: Where a kind has annotations for the Service of its proxies.
 ANNOTATIONS = {
@@ -118,15 +110,15 @@ def without_address(thing: Object) -> dict[str, Any]:
     The object, asking for no fixed address: the cluster that it was copied of still has that.
     """
     changed = copy.deepcopy(dict(thing))
-    for key in _asked_of_azure(thing):
-        del _annotations(changed)[key]
+    for key in (*EXISTING, GROUP, *FROM_PREFIX.values()):
+        _annotations(changed).pop(key, None)
     if thing["kind"] == "Gateway":
         changed["spec"].pop("addresses", None)
     return changed
 
 
 def _asked_of_azure(thing: Object) -> dict[str, str]:
-    return {key: it for key, it in _annotations(thing).items() if key in AZURE_ADDRESS}
+    return {key: it for key, it in _annotations(thing).items() if key in EXISTING}
 
 
 def _annotations(thing: Object) -> dict[str, str]:

@@ -35,6 +35,14 @@ def route(**changes: Any) -> dict[str, Any]:
     "data",
     [
         pytest.param({}, id="the least"),
+        pytest.param(
+            {"backup": {"container": "https://fleetbackups.blob.core.windows.net/envoyfleet"}},
+            id="a container",
+        ),
+        pytest.param(
+            {"backup": {"container": "https://127.0.0.1:10000/fleetbackups/envoyfleet"}},
+            id="a container of an emulator",
+        ),
         pytest.param(gateway(), id="a Gateway"),
         pytest.param(route(listener="http"), id="a route"),
         pytest.param(listener(protocol="HTTPS", secret="shop-tls"), id="HTTPS"),
@@ -74,6 +82,21 @@ WRONG = [
     pytest.param({"zzz": 1}, "zzz: unknown key: see docs/inventory.md for the keys"),
     pytest.param({"chart": ""}, "chart: must not be empty"),
     pytest.param({"timeout": "300"}, "timeout: must be a whole number, not '300'"),
+    *(
+        pytest.param(
+            {"backup": {"container": it}},
+            "backup.container: must be https://<account>.blob.core.windows.net/<container>, "
+            "without a folder or a token: sign-in is by an identity",
+        )
+        for it in (
+            "fleetbackups",
+            "http://fleetbackups.blob.core.windows.net/envoyfleet",
+            "https://fleetbackups.blob.core.windows.net",
+            "https://fleetbackups.blob.core.windows.net/envoyfleet/folder",
+            "https://fleetbackups.blob.core.windows.net/envoyfleet?sv=2026-02-06&sig=t0p-s3cret",
+            "https://me:t0p-s3cret@fleetbackups.blob.core.windows.net/envoyfleet",
+        )
+    ),
     pytest.param({"namespace": "Edge"}, "namespace: 'Edge' is not a valid name here"),
     pytest.param({"namespace": "a\nb"}, "namespace: 'a\\nb' is not a valid name here"),
     pytest.param({"namespace": "edge\n"}, "namespace: 'edge\\n' is not a valid name here"),
@@ -112,6 +135,25 @@ WRONG = [
         "gateways: Gateway edge/public has two listeners of one name",
     ),
     pytest.param({"gateways": [GATEWAY, GATEWAY]}, "gateways: Gateway edge/public is there twice"),
+    pytest.param(
+        {
+            "merge_gateways": True,
+            "gateways": [
+                {**GATEWAY, "public_ip": {"name": "one", "resource_group": "addresses"}},
+                {**GATEWAY, "name": "other", "public_ip": {"name": "two"}},
+            ],
+        },
+        "gateways: merged Gateways have one Service, and public_ip names addresses/one and two: "
+        "keep one of them",
+    ),
+    pytest.param(
+        gateway(
+            public_ip={"name": "one"},
+            annotations={"service.beta.kubernetes.io/azure-pip-name": "two"},
+        ),
+        "gateways: Gateway edge/public: public_ip and annotations both name an address: remove "
+        "service.beta.kubernetes.io/azure-pip-name from annotations",
+    ),
     pytest.param(
         route(gateway="edge/private"),
         "routes: route shop names Gateway edge/private, not in gateways",

@@ -15,6 +15,7 @@ from tasks.fleet import render as module
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import TemplateRefused, quoted, render
 from tasks.plans.images import Images
+from tasks.plans.public_ips import ADDRESS
 
 LEAST: dict[str, Any] = {"ring": 0, "envoy_gateway_version": "1.9.1"}
 FIX = "correct the template or the inventory"
@@ -105,7 +106,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
     gateway: dict[str, Any] = {
         "name": draw(NAMES),
         "namespace": draw(NAMES),
-        "address": draw(st.none() | TEXTS),
+        "address": draw(st.none() | st.ip_addresses(v=4).map(str)),
         "annotations": draw(st.dictionaries(TEXTS, TEXTS, max_size=2)),
         "listeners": [
             {
@@ -168,7 +169,7 @@ def test_values_arrive_as_they_are(data: Cluster) -> None:
     assert found["Namespace"]["metadata"] == {"name": gateway.namespace}
     place = {"name": gateway.name, "namespace": gateway.namespace}
     assert found["Gateway"]["metadata"] == place
-    azure = {gateways.AZURE_IPV4: gateway.address} if gateway.address else {}
+    azure = {ADDRESS[False]: gateway.address} if gateway.address else {}
     infrastructure = found["Gateway"]["spec"].get("infrastructure", {"annotations": {}})
     assert infrastructure == {"annotations": {**gateway.annotations, **azure}}
     assert found["Gateway"]["spec"]["listeners"] == [
@@ -241,3 +242,58 @@ def test_values_of_the_chart_arrive_as_they_are(data: Cluster, text: str) -> Non
         "deploy": {"type": data.deploy_type},
         "watch": {"type": "Namespaces", "namespaces": [data.namespace]},
     }
+
+
+def with_public_ips(merged: bool, *gateways: dict[str, Any]) -> Cluster:
+    listeners = [{"name": "http", "port": 80}]
+    every = [{"namespace": "edge", "listeners": listeners, **it} for it in gateways]
+    return Cluster.model_validate({**LEAST, "merge_gateways": merged, "gateways": every})
+
+
+def envoy_proxies(data: Cluster) -> dict[str, Any]:
+    """By name, the annotations that each gives to a Service."""
+    found = [it for it in gateways.objects("weu-1", data) if it["kind"] == "EnvoyProxy"]
+    kubernetes = {it["metadata"]["name"]: it["spec"]["provider"]["kubernetes"] for it in found}
+    return {
+        name: (it.get("envoyService") or {}).get("annotations") for name, it in kubernetes.items()
+    }
+
+
+IP = {"name": "weu-1-public", "resource_group": "addresses"}
+ASKED = {
+    "service.beta.kubernetes.io/azure-pip-name": "weu-1-public",
+    "service.beta.kubernetes.io/azure-load-balancer-resource-group": "addresses",
+}
+
+
+def test_a_public_ip_is_asked_for_on_the_service_alone() -> None:
+    """
+    With settings of its own, which are added to those of the class; annotations of the Gateway
+    would go to its Pods too. An address beside it is only compared.
+    """
+    one = {"name": "public", "public_ip": IP, "address": "20.1.2.3"}
+    data = with_public_ips(False, one, {"name": "inside", "public_ip": {"name": "node"}})
+    assert envoy_proxies(data) == {
+        "envoy": None,
+        "public-public-ip": ASKED,
+        "inside-public-ip": {"service.beta.kubernetes.io/azure-pip-name": "node"},
+    }
+    objects = gateways.objects("weu-1", data)
+    rendered = {(it["kind"], it["metadata"]["name"]): it for it in objects}
+    proxy = rendered["EnvoyProxy", "public-public-ip"]
+    assert proxy["metadata"]["namespace"] == "edge"
+    assert proxy["spec"]["mergeType"] == "StrategicMerge"
+    assert rendered["Gateway", "public"]["spec"]["infrastructure"] == {
+        "parametersRef": {
+            "group": "gateway.envoyproxy.io",
+            "kind": "EnvoyProxy",
+            "name": "public-public-ip",
+        }
+    }
+
+
+def test_merged_gateways_have_one_service_and_one_public_ip() -> None:
+    data = with_public_ips(True, {"name": "public", "public_ip": IP}, {"name": "other"})
+    assert envoy_proxies(data) == {"envoy": ASKED}
+    specs = [it["spec"] for it in gateways.objects("weu-1", data) if it["kind"] == "Gateway"]
+    assert ["infrastructure" in it for it in specs] == [False, False]

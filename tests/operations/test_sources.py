@@ -65,14 +65,15 @@ def said(**more: Any) -> str:
 )
 def test_self_signed(before: str | None, days: int) -> None:
     names = ("*.lab.test", "lab.test", "10.0.0.4")
+    now = datetime.now(UTC)
     found = sources.material(DATA, entry(source="self-signed", renew_before=before), names)
     read = chains.read(found.certificate, found.key)
-    assert usable(read, names[:2], datetime.now(UTC)) == []
+    assert usable(read, names[:2], now) == []
     leaf = read.leaf
     assert leaf is not None
     assert (leaf.key, leaf.names, leaf.is_ca) == ("EC secp256r1", names, False)
-    assert timedelta(days=days) - timedelta(minutes=1) < leaf.not_after - NOW
-    assert leaf.not_after - NOW < timedelta(days=days, minutes=5)
+    assert timedelta(days=days) - timedelta(minutes=1) < leaf.not_after - now
+    assert leaf.not_after - now < timedelta(days=days, minutes=5)
 
 
 def test_self_signed_without_names() -> None:

@@ -12,7 +12,16 @@ import jsonschema
 import pytest
 
 from tasks.plans import evidence
-from tasks.plans.evidence import Answered, Archive, Drill, Emptied, Refusal, Restored, Unproven
+from tasks.plans.evidence import (
+    Address,
+    Answered,
+    Archive,
+    Drill,
+    Emptied,
+    Refusal,
+    Restored,
+    Unproven,
+)
 
 SCHEMA: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "docs" / "drill.schema.json").read_text()
@@ -158,3 +167,28 @@ def test_duration(seconds: float | None, text: str) -> None:
 )
 def test_moments_are_read_by_people(text: str, wanted: str) -> None:
     assert evidence.moment(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (
+            Address("edge/public", "20.0.0.1", "addresses/weu-1", "lock"),
+            "edge/public: public IP addresses/weu-1 (20.0.0.1) outlives the cluster, and a lock "
+            "keeps it",
+        ),
+        (
+            Address("edge/public", "20.0.0.1", "MC_a_weu-1/weu-1", "cluster"),
+            "edge/public: public IP MC_a_weu-1/weu-1 (20.0.0.1) dies with the cluster",
+        ),
+        (
+            Address("edge/public", None, None, None),
+            "edge/public: Azure has no public IP for it (by name)",
+        ),
+    ],
+)
+def test_what_an_address_lives_with_is_said(address: Address, text: str) -> None:
+    assert address.text == text
+    document = evidence.document(drill(addresses=[address]), ENDED)
+    jsonschema.validate(json.loads(json.dumps(document)), SCHEMA)
+    assert document["addresses"][0]["text"] == text

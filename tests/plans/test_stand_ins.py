@@ -233,7 +233,10 @@ def test_routes_that_no_request_of_ours_proves(kind: str) -> None:
     assert list(stand_ins.not_provable([route(CART, kind=kind), SERVICE])) == [f"{kind} shop/cart"]
 
 
-FIXED = "service.beta.kubernetes.io/azure-load-balancer-ipv4"
+PREFIX = "service.beta.kubernetes.io/azure-"
+FIXED = f"{PREFIX}load-balancer-ipv4"
+PLACE = {f"{PREFIX}load-balancer-resource-group": "addresses"}
+V6 = {f"{PREFIX}pip-name-ipv6": "a", f"{PREFIX}pip-name-IPv6": "b"}
 
 
 @pytest.mark.parametrize(
@@ -259,6 +262,20 @@ FIXED = "service.beta.kubernetes.io/azure-load-balancer-ipv4"
             {"provider": {"kubernetes": {"envoyService": {"annotations": {}}}}},
             {"EnvoyProxy shop/cart": "20.1.2.3"},
             id="an annotation of the proxies",
+        ),
+        pytest.param(
+            "EnvoyProxy",
+            {"provider": {"kubernetes": {"envoyService": {"annotations": {**PLACE, FIXED: "a"}}}}},
+            {"provider": {"kubernetes": {"envoyService": {"annotations": {}}}}},
+            {"EnvoyProxy shop/cart": "a"},
+            id="with the group that it is in, where the copy may have no rights",
+        ),
+        pytest.param(
+            "Gateway",
+            {"infrastructure": {"annotations": {**V6, f"{PREFIX}pip-prefix-id-ipv6": "c"}}},
+            {"infrastructure": {"annotations": {}}},
+            {"Gateway shop/cart": "a, b"},
+            id="of IPv6, as Azure reads it and as it is written too",
         ),
         pytest.param("Gateway", {"listeners": []}, {"listeners": []}, {}, id="none"),
         pytest.param("HTTPRoute", {"addresses": 1}, {"addresses": 1}, {}, id="another kind"),
