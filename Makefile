@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo check unit unit-runs unit-rest test lab-tests lab-tests-fleet lab-tests-rest lab-tests-own lab-tests-azure lab-tests-monitoring lab-tests-diagnosis score nightly bench drill clean need-root
+.PHONY: help setup demo check unit unit-runs unit-rest test lab-tests lab-tests-fleet lab-tests-rest lab-tests-own lab-tests-azure lab-tests-monitoring lab-tests-diagnosis lab-tests-traffic score nightly bench drill clean need-root
 ifndef ROWS
 .NOTPARALLEL:
 endif
@@ -38,8 +38,9 @@ AZURE_TESTS := $(sort $(wildcard tests/lab/test_azure_*.py))
 MONITORING_TESTS := $(wildcard $(addprefix tests/lab/test_,lab_monitoring.py monitoring.py dashboards.py alert_scenes_cluster.py \
   alert_scenes.py access_logs.py metrics.py))
 DIAGNOSIS_TESTS := $(wildcard $(addprefix tests/lab/test_,flags.py routing.py captures.py diagnosis.py runbooks.py))
+TRAFFIC_TESTS := $(wildcard $(addprefix tests/lab/test_,gateways.py grpc.py routes.py limits.py teams.py dynamic_routing.py adopt.py scaling.py))
 CRD_TESTS := tests/lab/test_crds.py
-REST_TESTS := $(CRD_TESTS) $(filter-out $(CRD_TESTS) $(FLEET_TESTS) $(OWN_TESTS) $(AZURE_TESTS) $(MONITORING_TESTS) $(DIAGNOSIS_TESTS),$(sort $(wildcard tests/lab/test_*.py)))
+REST_TESTS := $(CRD_TESTS) $(filter-out $(CRD_TESTS) $(FLEET_TESTS) $(OWN_TESTS) $(AZURE_TESTS) $(MONITORING_TESTS) $(DIAGNOSIS_TESTS) $(TRAFFIC_TESTS),$(sort $(wildcard tests/lab/test_*.py)))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -92,10 +93,10 @@ test: setup ## check, unit, then the tests on two labs side by side (50 min with
 lab-tests: setup
 	@echo "lab-tests: labs called $(TEST_LAB) (four clusters) and $(TEST_LAB)2 (two), their tests side by side; then" \
 	  "those with labs of their own, $(TEST_LAB)3 (two clusters of Azure) and $(TEST_LAB)4 (one, with Prometheus)" \
-	  "and $(TEST_LAB)5 (one, to be diagnosed)"
+	  "and $(TEST_LAB)5 (one, to be diagnosed) and $(TEST_LAB)6 (one, for gateways and traffic)"
 	@$(MAKE) need-root
 	@$(ROOT) true
-	@$(SIDE_BY_SIDE) lab-tests-fleet lab-tests-rest lab-tests-own lab-tests-azure lab-tests-monitoring lab-tests-diagnosis
+	@$(SIDE_BY_SIDE) lab-tests-fleet lab-tests-rest lab-tests-own lab-tests-azure lab-tests-monitoring lab-tests-diagnosis lab-tests-traffic
 
 lab-tests-fleet:
 	@$(call marked,fleet); $(call with_lab,$(TEST_LAB),4,$(LAB_PYTEST) $(FLEET_TESTS) $(OR_NONE),$(MARKED_ENDS))
@@ -114,6 +115,9 @@ lab-tests-monitoring:
 
 lab-tests-diagnosis:
 	@$(call marked,why  ); $(if $(DIAGNOSIS_TESTS),$(call with_lab,$(TEST_LAB)5,1,$(LAB_PYTEST) $(DIAGNOSIS_TESTS) $(OR_NONE),$(MARKED_ENDS)),true)
+
+lab-tests-traffic:
+	@$(call marked,route); $(if $(TRAFFIC_TESTS),$(call with_lab,$(TEST_LAB)6,1,$(LAB_PYTEST) $(TRAFFIC_TESTS) $(OR_NONE),$(MARKED_ENDS)),true)
 
 score: setup ## how often a diagnosis is right: captured faults and those of the gym, as docs/diagnosis-score.md has them
 	@echo "score: how often a diagnosis is right over captured faults and those of the gym (a minute)"

@@ -1,0 +1,95 @@
+"""Gateways, their routes, and the proxies behind them."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from tasks.fleet.inventory.base import Name, Port, Strict, Text
+
+
+class Listener(Strict):
+    """
+    + hostname: such as "*.example.com"; None takes every name. + secret: certificate of an HTTPS
+      listener.
+    """
+
+    name: Name
+    port: Port
+    protocol: Literal["HTTP", "HTTPS", "TLS", "TCP", "UDP"] = "HTTP"
+    hostname: Text | None = None
+    secret: Name | None = None
+    routes_from: Literal["Same", "All"] = "All"
+
+
+class PublicIp(Strict):
+    """
+    A public IP of Azure for a Gateway, which deploys/reserve_public_ip.py makes where it is not.
+
+    + resource_group, subscription: None is the cluster's node resource group, and its own
+      subscription; + prefix: name of a public IP prefix in the same group that it is taken from
+    + zones: none is not zone-redundant; + idle_timeout: minutes; + lock: against deletion
+    + role: give the cluster's identity the role Network Contributor on the group
+    + tags: on what is made
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?$")]
+    resource_group: Annotated[str, Field(pattern=r"^[\w.()-]{0,89}[\w()-]$")] | None = None
+    subscription: Text | None = None
+    prefix: Text | None = None
+    zones: list[Annotated[str, Field(pattern=r"^[1-9]$")]] = ["1", "2", "3"]
+    idle_timeout: Annotated[int, Field(ge=4, le=100)] = 4
+    lock: bool = True
+    role: bool = True
+    tags: dict[str, str] = {}
+
+    @property
+    def title(self) -> str:
+        """Such as "addresses/weu-1-public"; without a group it is of the node resource group."""
+        return "/".join(filter(None, (self.subscription, self.resource_group, self.name)))
+
+
+class Gateway(Strict):
+    """
+    + address: a fixed IPv4 address of the load balancer, None lets Azure choose; + public_ip: the
+      resource that has it
+    """
+
+    name: Name
+    namespace: Name
+    listeners: Annotated[list[Listener], Field(min_length=1)]
+    address: Text | None = None
+    public_ip: PublicIp | None = None
+    annotations: dict[str, str] = {}
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else str(IPv4Address(value))
+        except ValueError:
+            raise ValueError(f"{value!r} is no IPv4 address") from None
+
+
+class Backend(Strict):
+    service: Name
+    port: Port
+    weight: Annotated[int, Field(ge=0)] = 1
+
+
+class Route(Strict):
+    """
+    + listener: the listener's name, None attaches to all of the Gateway. + gateway:
+      "namespace/name".
+    """
+
+    name: Name
+    namespace: Name
+    gateway: Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")]
+    listener: Name | None = None
+    kind: Literal["HTTPRoute", "TCPRoute"] = "HTTPRoute"
+    hostnames: list[Text] = []
+    path: Text = "/"
+    backends: Annotated[list[Backend], Field(min_length=1)]

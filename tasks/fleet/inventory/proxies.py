@@ -1,0 +1,36 @@
+"""The proxies of a cluster, its controller, and their images."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tasks.fleet.inventory.base import Reference, Strict, Text
+
+
+class Proxy(Strict):
+    """The data plane of every Gateway of the class; durations look like "10s"."""
+
+    replicas: Annotated[int, Field(ge=1)] = 2
+    cpu: Text = "100m"
+    memory: Text = "256Mi"
+    min_drain: Text = "20s"
+    drain_timeout: Text = "60s"
+
+
+class Controller(Strict):
+    replicas: Annotated[int, Field(ge=1)] = 2
+    cpu: Text = "100m"
+    memory: Text = "256Mi"
+
+
+class Images(Strict):
+    """
+    References with the placeholders ``{version}`` (of Envoy Gateway) and ``{envoy}``, such as
+    "weu.azurecr.io/envoyproxy/gateway:v{version}"; None keeps what the release itself names.
+    """
+
+    envoy_gateway: Reference | None = None
+    envoy: Reference | None = None
+    ratelimit: Reference | None = None
