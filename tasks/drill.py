@@ -20,7 +20,7 @@ from pyinfra.api.exceptions import DeployError, OperationError
 
 from tasks import change, crds, public_ips, restore
 from tasks.connectors.command import KubeCommand
-from tasks.envoy_gateway import Desired, desired
+from tasks.envoy_gateway import Desired, wanted_of
 from tasks.facts.kube import KubeObjects
 from tasks.fleet import archives, process
 from tasks.fleet import evidence as files
@@ -103,7 +103,7 @@ def of_the_sources() -> None:
 
 def _of(source: str) -> Attempt:
     data = data_of(source, fleet_run.cluster(), fleet_run.current().clusters)
-    wanted = desired(host.name, data)
+    wanted = wanted_of(host.name, data)
     oldest = data.scenario == "old-backup" and not data.archive
     taken = Source(source, data.archive, addresses=False, oldest=oldest)
     with attempt("Drill") as it:

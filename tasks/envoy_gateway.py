@@ -12,7 +12,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
-from tasks import change, controller, crds, gateways, rollback
+from tasks import change, controller, crds, desired, gateways, rollback
 from tasks.fleet import charts
 from tasks.fleet import run as fleet_run
 from tasks.fleet.attempt import attempt, settle
@@ -48,7 +48,7 @@ def install() -> None:
     Deploy code: Envoy Gateway where there is none; with the wanted release there, what differs is
     put right.
     """
-    wanted = desired(host.name, fleet_run.cluster())
+    wanted = wanted_of(host.name, fleet_run.cluster())
     with attempt("Install") as it:
         fit(name="Preflight", data=wanted.data)
         gateways.watched(name="Watch traffic", data=wanted.data)
@@ -64,7 +64,7 @@ def upgrade() -> None:
     Deploy code: Envoy Gateway from the release that is there to the one that the inventory wants,
     and back to the last good state where that fails.
     """
-    wanted = desired(host.name, fleet_run.cluster())
+    wanted = wanted_of(host.name, fleet_run.cluster())
     with attempt("Upgrade") as it:
         gateways.watched(name="Watch traffic", data=wanted.data)
         opened(name="Lease and backup", data=wanted.data, chart=wanted.chart, values=wanted.values)
@@ -100,7 +100,7 @@ def _steps(wanted: Desired) -> None:
     gateways.serving(name="Traffic", data=data)
 
 
-def desired(name: str, data: Cluster) -> Desired:
+def wanted_of(name: str, data: Cluster) -> Desired:
     """
     Chart, values and objects of one cluster. Raises Refused, ChartRefused or TemplateRefused:
     called from deploy code, each ends the run with exit 2 before any cluster is touched.
@@ -112,7 +112,7 @@ def desired(name: str, data: Cluster) -> Desired:
     chart = charts.once(
         data.chart, data.envoy_gateway_version, Path(data.lock), data.helm, data.chart_plain_http
     )
-    return Desired(data, chart, rendered_values(name, data), gateways.objects(name, data))
+    return Desired(data, chart, rendered_values(name, data), desired.objects(name, data))
 
 
 def rendered_values(name: str, data: Cluster, part: str = "") -> dict[str, Any]:

@@ -12,19 +12,17 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 from pyinfra.context import ctx_host
 
-from tasks import change
+from tasks import change, desired
 from tasks.connectors.command import KubeCommand
 from tasks.facts.kube import KubeObject, KubeObjects
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation
-from tasks.fleet.inventory import Cluster, PublicIp
-from tasks.fleet.render import render
+from tasks.fleet.inventory import Cluster
 from tasks.operations import probe, prober, proxies
 from tasks.operations.kube import POLL, apply_steps, wait_until
 from tasks.plans import access_logs, asking, conditions, images, kinds, probes
 from tasks.plans.kinds import GATEWAY_API, title
 from tasks.plans.probes import Answer, Request
-from tasks.plans.public_ips import ADDRESS
 
 Object = Mapping[str, Any]
 #: By cluster: Gateways that did not serve before this run, and why.
@@ -34,78 +32,6 @@ _before: dict[str, dict[Request, Answer]] = {}
 BASELINE = "answers before"
 #: Seconds for which a proxy that leaves is waited for at most; long connections hold it longer.
 LEAVING = 90.0
-
-
-def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
-    """
-    Everything the inventory wants of one cluster, rendered: namespaces, class, EnvoyProxy,
-    Gateways, their policies and routes. Pure but for the copy in rendered/. Raises TemplateRefused.
-    """
-    about: dict[str, Any] = {
-        "gateway_class": data.gateway_class,
-        "controller_name": data.controller_name,
-        "namespace": data.namespace,
-    }
-    found = render("gateway/gatewayclass.yaml.j2", name, **about)
-    found += render(
-        "gateway/envoyproxy.yaml.j2",
-        name,
-        **about,
-        proxy=data.proxy,
-        pull_secrets=data.image_pull_secrets,
-        merge_gateways=data.merge_gateways,
-        annotations=_address_notes(data.shared_public_ip),
-        logs=_logs(data),
-    )
-    for namespace in dict.fromkeys(it.namespace for it in data.gateways):
-        found += render("gateway/namespace.yaml.j2", name, name=namespace, part=namespace)
-    for gateway in data.gateways:
-        by_name = gateway.public_ip is not None
-        fixed = {ADDRESS[False]: gateway.address} if gateway.address and not by_name else {}
-        part = f"{gateway.namespace}-{gateway.name}"
-        proxy = None
-        if by_name and not data.merge_gateways:
-            proxy = asking.envoy_proxy(gateway.name)
-            found += render(
-                "gateway/envoyproxy-public-ip.yaml.j2",
-                name,
-                name=proxy,
-                gateway=gateway,
-                annotations=_address_notes(gateway.public_ip),
-                part=part,
-            )
-        found += render(
-            "gateway/gateway.yaml.j2",
-            name,
-            **about,
-            gateway=gateway,
-            annotations={**gateway.annotations, **fixed},
-            proxy=proxy,
-            part=part,
-        )
-        found += render("gateway/clienttrafficpolicy.yaml.j2", name, gateway=gateway, part=part)
-    for route in data.routes:
-        namespace, _, parent = route.gateway.partition("/")
-        found += render(
-            f"gateway/{route.kind.lower()}.yaml.j2",
-            name,
-            route=route,
-            parent_name=parent,
-            parent_namespace=namespace,
-            api=images.tcproute_api(data.envoy_gateway_version),
-            part=f"{route.namespace}-{route.name}",
-        )
-    return found
-
-
-def _logs(data: Cluster) -> access_logs.Logs | None:
-    """What the proxies log, None leaves that to Envoy Gateway."""
-    wanted = data.monitoring.logs if data.monitoring else None
-    return access_logs.logs(wanted.otel) if wanted and wanted.enabled else None
-
-
-def _address_notes(ip: PublicIp | None) -> dict[str, str]:
-    return asking.asking_for(ip.name, ip.resource_group) if ip else {}
 
 
 @fleet_operation()
@@ -121,7 +47,7 @@ def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
         change.begin(data)
         good = change.last_good()
         version = good.version if good else data.envoy_gateway_version
-        was = objects(host.name, data.model_copy(update={"envoy_gateway_version": version}))
+        was = desired.objects(host.name, data.model_copy(update={"envoy_gateway_version": version}))
         change.remember_objects(data, was, manifests)
 
     yield from apply_steps(manifests, before=before)
@@ -129,7 +55,7 @@ def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
 
 def _find_collector(data: Cluster) -> None:
     """Raises OperationError where logs are to go to a Service that is not there."""
-    wanted = _logs(data)
+    wanted = desired.logs(data)
     it = wanted.collector if wanted else None
     if it is None:
         return
@@ -151,7 +77,7 @@ def keep_others_proxies(data: Cluster) -> None:
     for gateway in _listed(GATEWAY_API, "Gateway"):
         ip, other = asked.get(_key(gateway)), asking.others_proxy(gateway)
         if ip is not None and other:
-            notes = ", ".join(f"{key}: {value}" for key, value in _address_notes(ip).items())
+            notes = ", ".join(f"{key}: {value}" for key, value in desired.address_notes(ip).items())
             raise OperationError(
                 f"{title(gateway)} has {other} of its own, which is kept: put {notes} into its "
                 "provider.kubernetes.envoyService.annotations and take public_ip out of the "

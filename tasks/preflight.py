@@ -110,7 +110,7 @@ def of_the_fleet(upgrading: bool = True) -> None:
     Deploy code, before ``rings()``: look at every cluster, and stop those that must not be changed.
     """
     fleet_run.ready()
-    wanted = envoy_gateway.desired(host.name, fleet_run.cluster())
+    wanted = envoy_gateway.wanted_of(host.name, fleet_run.cluster())
     look(name="Preflight", wanted=wanted, upgrading=upgrading)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pyinfra import host, state
 from pyinfra.api.exceptions import DeployError, OperationError
 
-from tasks import certificates, change, gateways, public_ips
+from tasks import certificates, change, desired, gateways, public_ips
 from tasks.facts import azure
 from tasks.fleet import run as fleet_run
 from tasks.fleet.attempt import attempt, settle
@@ -59,7 +59,7 @@ def reserve() -> None:
     with attempt("Reserve") as it:
         gateways.watched(name="Watch traffic", data=data)
         reserved(name="Public IPs", data=data)
-        asked_for(name="Gateways", manifests=gateways.objects(host.name, data), data=data)
+        asked_for(name="Gateways", manifests=desired.objects(host.name, data), data=data)
         carried(name="Addresses", data=data)
     with it.always():
         gateways.judged(name="Traffic meanwhile", data=data)

@@ -93,7 +93,7 @@ def from_backup() -> None:
     data. Nothing is rolled back: the same command goes on where it ended.
     """
     data = fleet_run.cluster()
-    wanted = envoy_gateway.desired(host.name, data)
+    wanted = envoy_gateway.wanted_of(host.name, data)
     # An archive that is named tells itself whose it is, and way_in asks for the word.
     source = Source(data.from_cluster or host.name, data.archive)
     with attempt("Restore") as it:

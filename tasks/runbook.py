@@ -19,7 +19,7 @@ from gevent import select
 from pyinfra import host, state
 from pyinfra.api.exceptions import DeployError, OperationError
 
-from tasks import change, diagnose, envoy_gateway, gateways, restore, rotation
+from tasks import change, desired, diagnose, envoy_gateway, gateways, restore, rotation
 from tasks import crds as crd_tasks
 from tasks.checks import runbooks as checks
 from tasks.connectors.api import ApiError
@@ -232,7 +232,7 @@ def _wanted(data: Cluster) -> Wanted:
         version=data.envoy_gateway_version,
         controller_replicas=data.controller.replicas,
         proxy_replicas=data.proxy.replicas,
-        manifests={title(it): it for it in gateways.objects(host.name, data)},
+        manifests={title(it): it for it in desired.objects(host.name, data)},
         secrets={f"{it.namespace}/{it.secret}": "inventory" for it in data.certificates},
         backup=_has_backup(data),
         within=objectives.within,
@@ -380,7 +380,7 @@ def _cured(
 def _by_its_noun(data: Cluster, action: Action) -> Steps:
     only = data.model_copy(update={"only": [action.target.text], "renew_now": True})
     if action.verb == "restore":
-        wanted = envoy_gateway.desired(host.name, only)
+        wanted = envoy_gateway.wanted_of(host.name, only)
         yield from restore.opened._inner(wanted=wanted, source=restore.Source(host.name))
         yield from restore.written._inner(data=only)
     elif action.verb == "rotate":
@@ -389,7 +389,7 @@ def _by_its_noun(data: Cluster, action: Action) -> Steps:
         yield from rotation.renewed._inner(data=meant)
         yield from rotation.proven._inner(data=meant)
     elif action.verb == "crds":
-        chart = envoy_gateway.desired(host.name, data).chart
+        chart = envoy_gateway.wanted_of(host.name, data).chart
         yield from crd_tasks.installed._inner(chart=chart, data=data)
         yield from restore.restarted._inner(data=data)
     else:

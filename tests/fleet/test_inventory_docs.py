@@ -13,11 +13,7 @@ from tasks.fleet import inventory
 
 PAGE = Path(__file__).parents[2] / "docs" / "inventory.md"
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), flags=re.S | re.M))
-MODELS: dict[str, type[BaseModel]] = {
-    name: it
-    for name, it in vars(inventory).items()
-    if isinstance(it, type) and issubclass(it, inventory.Strict) and it is not inventory.Strict
-}
+MODELS: dict[str, type[BaseModel]] = {it.__name__: it for it in inventory.Strict.__subclasses__()}
 
 
 def rows(name: str) -> dict[str, str]:

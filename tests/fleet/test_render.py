@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import gateways
+from tasks import desired
 from tasks.fleet import render as module
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import TemplateRefused, quoted, render
@@ -148,7 +148,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
 @settings(max_examples=40)
 @given(clusters())
 def test_values_arrive_as_they_are(data: Cluster) -> None:
-    found = {it["kind"]: it for it in gateways.objects("weu-1", data)}
+    found = {it["kind"]: it for it in desired.objects("weu-1", data)}
     [gateway], [listener] = data.gateways, data.gateways[0].listeners
     assert found["GatewayClass"]["metadata"] == {"name": data.gateway_class}
     assert found["GatewayClass"]["spec"] == {
@@ -252,7 +252,7 @@ def with_public_ips(merged: bool, *gateways: dict[str, Any]) -> Cluster:
 
 def envoy_proxies(data: Cluster) -> dict[str, Any]:
     """By name, the annotations that each gives to a Service."""
-    found = [it for it in gateways.objects("weu-1", data) if it["kind"] == "EnvoyProxy"]
+    found = [it for it in desired.objects("weu-1", data) if it["kind"] == "EnvoyProxy"]
     kubernetes = {it["metadata"]["name"]: it["spec"]["provider"]["kubernetes"] for it in found}
     return {
         name: (it.get("envoyService") or {}).get("annotations") for name, it in kubernetes.items()
@@ -278,7 +278,7 @@ def test_a_public_ip_is_asked_for_on_the_service_alone() -> None:
         "public-public-ip": ASKED,
         "inside-public-ip": {"service.beta.kubernetes.io/azure-pip-name": "node"},
     }
-    objects = gateways.objects("weu-1", data)
+    objects = desired.objects("weu-1", data)
     rendered = {(it["kind"], it["metadata"]["name"]): it for it in objects}
     proxy = rendered["EnvoyProxy", "public-public-ip"]
     assert proxy["metadata"]["namespace"] == "edge"
@@ -295,5 +295,5 @@ def test_a_public_ip_is_asked_for_on_the_service_alone() -> None:
 def test_merged_gateways_have_one_service_and_one_public_ip() -> None:
     data = with_public_ips(True, {"name": "public", "public_ip": IP}, {"name": "other"})
     assert envoy_proxies(data) == {"envoy": ASKED}
-    specs = [it["spec"] for it in gateways.objects("weu-1", data) if it["kind"] == "Gateway"]
+    specs = [it["spec"] for it in desired.objects("weu-1", data) if it["kind"] == "Gateway"]
     assert ["infrastructure" in it for it in specs] == [False, False]

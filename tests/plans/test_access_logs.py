@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks import gateways
+from tasks import desired
 from tasks.fleet.inventory import Cluster
 from tasks.plans.access_logs import (
     CONNECTION,
@@ -76,7 +76,7 @@ def envoy_proxy(monitoring: Object | None, tmp_path: Path, **more: Any) -> tuple
     """Of cluster weu-1, and its text."""
     known = {"monitoring": monitoring} if monitoring else {}
     data = Cluster.model_validate({"ring": 0, "envoy_gateway_version": "1.9.1", **known, **more})
-    found = [it for it in gateways.objects("weu-1", data) if it["kind"] == "EnvoyProxy"]
+    found = [it for it in desired.objects("weu-1", data) if it["kind"] == "EnvoyProxy"]
     text = (tmp_path / "rendered" / "weu-1" / "gateway" / "envoyproxy.yaml").read_text()
     return found[0], text
 

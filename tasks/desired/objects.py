@@ -1,0 +1,82 @@
+"""What the inventory wants of a cluster, as objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks.fleet.inventory import Cluster, PublicIp
+from tasks.fleet.render import render
+from tasks.plans import access_logs, asking, images
+from tasks.plans.public_ips import ADDRESS
+
+
+def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
+    """
+    Everything the inventory wants of one cluster, rendered: namespaces, class, EnvoyProxy,
+    Gateways, their policies and routes. Pure but for the copy in rendered/. Raises TemplateRefused.
+    """
+    about: dict[str, Any] = {
+        "gateway_class": data.gateway_class,
+        "controller_name": data.controller_name,
+        "namespace": data.namespace,
+    }
+    found = render("gateway/gatewayclass.yaml.j2", name, **about)
+    found += render(
+        "gateway/envoyproxy.yaml.j2",
+        name,
+        **about,
+        proxy=data.proxy,
+        pull_secrets=data.image_pull_secrets,
+        merge_gateways=data.merge_gateways,
+        annotations=address_notes(data.shared_public_ip),
+        logs=logs(data),
+    )
+    for namespace in dict.fromkeys(it.namespace for it in data.gateways):
+        found += render("gateway/namespace.yaml.j2", name, name=namespace, part=namespace)
+    for gateway in data.gateways:
+        by_name = gateway.public_ip is not None
+        fixed = {ADDRESS[False]: gateway.address} if gateway.address and not by_name else {}
+        part = f"{gateway.namespace}-{gateway.name}"
+        proxy = None
+        if by_name and not data.merge_gateways:
+            proxy = asking.envoy_proxy(gateway.name)
+            found += render(
+                "gateway/envoyproxy-public-ip.yaml.j2",
+                name,
+                name=proxy,
+                gateway=gateway,
+                annotations=address_notes(gateway.public_ip),
+                part=part,
+            )
+        found += render(
+            "gateway/gateway.yaml.j2",
+            name,
+            **about,
+            gateway=gateway,
+            annotations={**gateway.annotations, **fixed},
+            proxy=proxy,
+            part=part,
+        )
+        found += render("gateway/clienttrafficpolicy.yaml.j2", name, gateway=gateway, part=part)
+    for route in data.routes:
+        namespace, _, parent = route.gateway.partition("/")
+        found += render(
+            f"gateway/{route.kind.lower()}.yaml.j2",
+            name,
+            route=route,
+            parent_name=parent,
+            parent_namespace=namespace,
+            api=images.tcproute_api(data.envoy_gateway_version),
+            part=f"{route.namespace}-{route.name}",
+        )
+    return found
+
+
+def logs(data: Cluster) -> access_logs.Logs | None:
+    """What the proxies log, None leaves that to Envoy Gateway."""
+    wanted = data.monitoring.logs if data.monitoring else None
+    return access_logs.logs(wanted.otel) if wanted and wanted.enabled else None
+
+
+def address_notes(ip: PublicIp | None) -> dict[str, str]:
+    return asking.asking_for(ip.name, ip.resource_group) if ip else {}
