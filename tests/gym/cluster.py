@@ -198,7 +198,7 @@ def _again(do: Callable[[], object]) -> None:
             time.sleep(0.5)
 
 
-def until(what: str, check: Callable[[], object], seconds: float = 30, every: float = 0.2) -> None:
+def until(what: str, check: Callable[[], object], seconds: float = 120, every: float = 0.2) -> None:
     """Raises TimeoutError."""
     end = time.monotonic() + seconds
     while True:

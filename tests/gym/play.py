@@ -23,7 +23,7 @@ from tests.gym.trust import AUTHORITY
 
 Json = dict[str, Any]
 #: Seconds until what is applied has reached the proxies.
-REACHED = 30.0
+REACHED = 90.0
 #: Seconds in which Envoy has written its lines.
 WRITTEN = 0.5
 #: Seconds between requests that go on, one after the other.

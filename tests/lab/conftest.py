@@ -44,5 +44,5 @@ def gateway(lab: LabUnderTest) -> str:
     )
     path = "{.status.addresses[0].value}"
     arguments = ("get", "gateway", "edge", "--namespace", "demo", "--output", f"jsonpath={path}")
-    until("an address of the Gateway", lambda: lab.kubectl(*arguments), 60)
+    until("an address of the Gateway", lambda: lab.kubectl(*arguments))
     return lab.kubectl(*arguments)

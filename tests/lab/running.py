@@ -20,11 +20,20 @@ def run(*arguments: str, name: str = NAME) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=300)
 
 
-def until(what: str, check: Callable[[], object], seconds: float = 180) -> None:
-    """Wait until something holds, and fail the test where it does not; CI's machine is busy."""
+def until(what: str, check: Callable[[], object], seconds: float = 300) -> None:
+    """
+    Wait until something holds, and fail the test where it does not. A look that fails is no answer
+    yet; CI's machine stands still for minutes at times, so bounds are not stated here.
+    """
     deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+    while True:
+        problem = ""
+        try:
+            if check():
+                return
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            problem = f": {error}"
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s{problem}"
         time.sleep(0.2)
 
 
@@ -42,7 +51,7 @@ class LabUnderTest:
 
     def kubectl(self, *arguments: str, text: str | None = None, check: bool = True) -> str:
         command = [self.data["kubectl"], "--kubeconfig", self.data["kubeconfig"], *arguments]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=300)
         assert not check or done.returncode == 0, done.stderr
         return done.stdout if done.returncode == 0 else done.stderr
 

@@ -129,7 +129,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     one = Edge(fleet, cluster, fleet.address(cluster), before, after)
     hurries(one, "2s")
     try:
-        until("the routes", lambda: one.curl("refused.lab.test") == 503, 60)
+        until("the routes", lambda: one.curl("refused.lab.test") == 503)
         yield one
     finally:
         names = [f"{it['kind']}/{it['metadata']['name']}" for it in OBJECTS]
@@ -222,7 +222,7 @@ def test_a_collector_gets_them_too(edge: Edge) -> None:
         )
         return set(found)
 
-    until("lines for the collector", lambda: len(sent()) == 2, 30)
+    until("lines for the collector", lambda: len(sent()) == 2)
 
 
 def empty(lines: list[Object], log: str, fields: Any) -> list[str]:

@@ -136,7 +136,7 @@ def test_nothing_fires_while_all_is_well(monitored: Monitored) -> None:
         )
         return all(monitored.query(it) for it in wanted)
 
-    until("proxies, controller and objects are scraped", scraped, 150)
+    until("proxies, controller and objects are scraped", scraped)
     time.sleep(20)
     assert firing(monitored) == []
 
@@ -165,7 +165,7 @@ def test_envoys_of_scenes_say_what_those_of_the_controller_say(
     proxy = Proxy(gateway, tmp_path, monitored.fleet.version(monitored.cluster))
     proxy.start()
     try:
-        until("a scrape", lambda: "envoy_server_live" in said_by(gateway.address), 30)
+        until("a scrape", lambda: "envoy_server_live" in said_by(gateway.address))
         ours = series(said_by(gateway.address))
     finally:
         assert proxy.process is not None

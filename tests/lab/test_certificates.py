@@ -56,7 +56,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield found
     finally:
         gone = ("delete", "namespace", "audit", "audit-keys", "--ignore-not-found")
-        found.kubectl(cluster, *gone, "--timeout=120s")
+        found.kubectl(cluster, *gone, "--timeout=240s")
 
 
 def certificate(name: str, **more: Any) -> Pair:

@@ -218,7 +218,7 @@ def test_proxies_connect_anew(fleet: Fleet) -> None:
     place = ("--namespace", SYSTEM)
     pods = ("pod", *place, "--selector", "control-plane=envoy-gateway")
     fleet.kubectl(fleet.names[0], "delete", *pods)
-    wait = ("rollout", "status", "deployment/envoy-gateway", *place, "--timeout=180s")
+    wait = ("rollout", "status", "deployment/envoy-gateway", *place, "--timeout=240s")
     fleet.kubectl(fleet.names[0], *wait)
     served(fleet, "anew")
 

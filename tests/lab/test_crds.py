@@ -34,7 +34,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, release: str) -> Iterator[Fl
     fleet = opened(tmp_path_factory.mktemp("fleet"))
     empty(fleet)
     apply(fleet, *crds(release), manager="somebody")
-    kubectl(fleet, "wait", "crd", "--all", "--for=condition=Established", "--timeout=180s")
+    kubectl(fleet, "wait", "crd", "--all", "--for=condition=Established", "--timeout=240s")
     if "namespace/demo" not in kubectl(fleet, "get", "namespace", "--output", "name"):
         kubectl(fleet, "create", "namespace", "demo")
     apply(fleet, *(route(kind, version) for kind, version in ROUTES.items()))
@@ -44,7 +44,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, release: str) -> Iterator[Fl
 
 def empty(fleet: Fleet) -> None:
     for kind in ("validatingadmissionpolicy", "validatingadmissionpolicybinding", "crd"):
-        kubectl(fleet, "delete", kind, "--all", "--timeout=180s")
+        kubectl(fleet, "delete", kind, "--all", "--timeout=240s")
 
 
 def kubectl(fleet: Fleet, *arguments: str) -> str:
@@ -175,4 +175,4 @@ def test_a_release_that_owns_the_policy_of_its_chart_can_still_go_back(fleet: Fl
         assert "safe-upgrades.gateway.networking.k8s.io" in policies
     finally:
         helm("uninstall")
-        kubectl(fleet, "delete", "namespace", "crdtest", "--timeout=180s")
+        kubectl(fleet, "delete", "namespace", "crdtest", "--timeout=240s")

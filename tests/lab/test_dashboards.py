@@ -120,7 +120,7 @@ def ask(monitored: Monitored) -> Iterator[page.Ask]:
         place = proxy.stdout.readline().decode().split()[-1]  # "... serve on 127.0.0.1:36125"
         service = "api/v1/namespaces/monitoring/services/prometheus-operated:9090/proxy"
         asked = page.prometheus(f"http://{place}/{service}")
-        until("Prometheus", lambda: answers(asked, "up"), 120)
+        until("Prometheus", lambda: answers(asked, "up"))
         yield asked
     finally:
         proxy.terminate()
@@ -159,7 +159,7 @@ def test_every_panel_says_something_of_a_healthy_gateway(ask: page.Ask) -> None:
         return not left
 
     try:
-        until("panels with data", all_say, 120)
+        until("panels with data", all_say)
     except AssertionError:
         assert left == []
 
@@ -181,7 +181,7 @@ def test_the_page_draws_them(ask: page.Ask, tmp_path: Path) -> None:
         return silent(drawn) <= may_be_empty
 
     try:
-        until("panels with data", all_say, 60)
+        until("panels with data", all_say)
     except AssertionError:
         assert silent(drawn) - may_be_empty == set()
     (tmp_path / "dashboards.html").write_text(drawn, encoding="utf-8")
@@ -204,7 +204,7 @@ def test_panels_of_faults_say_something_of_faults(monitored: Monitored, ask: pag
 
     try:
         with requests(fleet.address(cluster), *HOSTS):
-            until("faults on panels", all_say, 150)
+            until("faults on panels", all_say)
     except AssertionError:
         assert left == []
     finally:

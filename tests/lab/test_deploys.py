@@ -88,7 +88,7 @@ def test_crds_of_an_older_release_are_there(fleet: Fleet, index: int, release: s
     crds = gzip.decompress(packed.read_bytes()).decode()
     apply = ("--context", name, "apply", "--server-side", "-f", "-")
     fleet.lab.kubectl(*apply, text=crds)
-    wait = ("wait", "crd", "--all", "--for=condition=Established", "--timeout=120s")
+    wait = ("wait", "crd", "--all", "--for=condition=Established", "--timeout=240s")
     fleet.kubectl(name, *wait)
     for kind, version in (("TCPRoute", "v1alpha2"), ("TLSRoute", "v1alpha3")):
         fleet.lab.kubectl(*apply, text=json.dumps(alpha_route(kind, version)))

@@ -59,7 +59,7 @@ def empty(fleet: Fleet) -> None:
     for it in KINDS.split(",")[-2:]:
         fleet.kubectl(target, "delete", it, "--all")
     fleet.kubectl(target, "delete", "crd", "--all", "--wait=false")
-    until("no CRDs", lambda: not fleet.kubectl(target, "get", "crd", "--output", "name"), 90)
+    until("no CRDs", lambda: not fleet.kubectl(target, "get", "crd", "--output", "name"))
     mark = ("configmap", "envoyfleet-drill", "--namespace", "kube-system")
     fleet.kubectl(target, "delete", *mark, "--ignore-not-found")
 
@@ -232,7 +232,7 @@ def old_backup(fleet: Fleet) -> Path:
     """Made on the target with the CRDs of Envoy Gateway 1.6.7, one route in a version of then."""
     target = fleet.names[-1]
     apply(fleet, *crds_of("1.6.7"))
-    fleet.kubectl(target, "wait", "crd", "--all", "--for=condition=Established", "--timeout=90s")
+    fleet.kubectl(target, "wait", "crd", "--all", "--for=condition=Established", "--timeout=240s")
     apply(fleet, *old_objects())
     kept = fleet.pyinfra("backup", "-y", "--limit", target)
     assert kept.code == 0, kept.text

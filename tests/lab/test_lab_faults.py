@@ -93,7 +93,7 @@ def test_an_image_that_is_gone_cannot_be_pulled(lab: LabUnderTest) -> None:
     lab.kubectl("delete", "pod", "late", "--namespace", "demo", "--wait=false")
     lab.kubectl("run", "again", "--image", image, "--namespace", "demo")
     lab.kubectl(
-        "wait", "--for=condition=Ready", "pod/again", "--namespace", "demo", "--timeout=180s"
+        "wait", "--for=condition=Ready", "pod/again", "--namespace", "demo", "--timeout=240s"
     )
     lab.kubectl("delete", "pod", "again", "--namespace", "demo", "--wait=false")
 

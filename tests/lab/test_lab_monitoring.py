@@ -71,21 +71,21 @@ def look_until(monitored: Monitored, what: str, check: Callable[[], object]) -> 
         monitored.look()
         return bool(check())
 
-    until(what, holds, 120)
+    until(what, holds)
 
 
 def test_prometheus_scrapes_kube_state_metrics(monitored: Monitored) -> None:
     pool = "serviceMonitor/monitoring/kube-state-metrics/0"
     look_until(monitored, "a scrape", lambda: monitored.targets().get(pool) == ["up"])
     programmed = 'gatewayapi_gateway_status{name="public",namespace="edge",type="Programmed"}'
-    until("what it says of a Gateway", lambda: monitored.query(programmed), 30)
+    until("what it says of a Gateway", lambda: monitored.query(programmed))
     assert monitored.query(programmed)[0]["value"][1] == "1"
 
 
 def test_a_pod_monitor_selects_proxies(monitored: Monitored) -> None:
     pool = f"podMonitor/{NAMESPACE}/labtest/0"
     look_until(monitored, "proxies", lambda: "up" in monitored.targets().get(pool, []))
-    until("their series", lambda: monitored.query("envoy_server_live == 1"), 30)
+    until("their series", lambda: monitored.query("envoy_server_live == 1"))
 
 
 def test_an_alert_arrives(monitored: Monitored) -> None:

@@ -166,7 +166,7 @@ def scraped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             fleet.lab.kubectl("--context", cluster, "apply", "-f", "-", text=MANIFEST.read_text())
             fleet.kubectl(cluster, "delete", "pod", *PROXIES, "--grace-period=1")
             found.spent = met(fleet.address(cluster), WANTED)
-            until("the new controller to lead", partial(leads, fleet), 90)
+            until("the new controller to lead", partial(leads, fleet))
             refuse(fleet)
             with state_metrics(fleet) as text:
                 found.scrapes["kube-state-metrics"] = read(text)
@@ -215,7 +215,7 @@ def configured(fleet: Fleet) -> Iterator[None]:
         wanted = json.dumps({**found, "data": data})
         fleet.lab.kubectl("--context", cluster, "apply", *how, text=wanted)
         fleet.kubectl(cluster, "rollout", "restart", *controller)
-        fleet.kubectl(cluster, "rollout", "status", *controller, "--timeout=90s")
+        fleet.kubectl(cluster, "rollout", "status", *controller, "--timeout=240s")
 
     put({"envoy-gateway.yaml": yaml.safe_dump(config)})
     try:
@@ -232,7 +232,7 @@ def met(address: str, wanted: Mapping[str, int]) -> float:
     spent = 0.0
     for host, status in wanted.items():
         begun = time.monotonic()
-        until(f"{host}: {status}", partial(answers, address, host, status), 90)
+        until(f"{host}: {status}", partial(answers, address, host, status))
         spent += (time.monotonic() - begun) * 1000
     secure = ssl.create_default_context()
     secure.check_hostname, secure.verify_mode = False, ssl.CERT_NONE
@@ -308,7 +308,7 @@ def refuse(fleet: Fleet) -> None:
         scrape = read(fetched(fleet, "proxy"))
         return all(total(scrape, it) for it in names)
 
-    until("a proxy to refuse both", refused, 30)
+    until("a proxy to refuse both", refused)
 
 
 def fetched(fleet: Fleet, exporter: Exporter) -> str:
@@ -338,7 +338,7 @@ def state_metrics(fleet: Fleet) -> Iterator[str]:
     )
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         try:
-            until("kube-state-metrics", lambda: re.search(LAST, told()) is not None, 60)
+            until("kube-state-metrics", lambda: re.search(LAST, told()) is not None)
             yield told()
         finally:
             running.terminate()

@@ -202,7 +202,7 @@ def configured(cluster: Cluster, before: str, after: str) -> None:
     live["data"] = {key: it.replace(before, after) for key, it in live["data"].items()}
     cluster.kubectl(*place, "replace", "-f", "-", things=[live])
     cluster.kubectl(*place, "rollout", "restart", "deployment/envoy-gateway")
-    cluster.kubectl(*place, "rollout", "status", "deployment/envoy-gateway", "--timeout=180s")
+    cluster.kubectl(*place, "rollout", "status", "deployment/envoy-gateway", "--timeout=240s")
 
 
 def audited(cluster: Cluster) -> list[dict[str, Any]]:

@@ -188,7 +188,7 @@ def empty(fleet: Fleet, cluster: str) -> None:
     fleet.kubectl(cluster, "delete", "pod", *quick)
     fleet.kubectl(cluster, "delete", "namespace", "edge", SYSTEM)
     fleet.kubectl(cluster, "delete", "--wait=false", *crds(fleet, cluster))
-    until("no CRDs", lambda: not crds(fleet, cluster), 60)
+    until("no CRDs", lambda: not crds(fleet, cluster))
 
 
 def crds(fleet: Fleet, cluster: str) -> list[str]:

@@ -243,14 +243,14 @@ def deaf(fleet: Fleet) -> Iterator[str]:
     name = fleet.names[0]
     labels = ("--namespace", CONTROLLER[3], "--selector", "control-plane=envoy-gateway")
     fleet.kubectl(name, "scale", *CONTROLLER, "--replicas", "0")
-    fleet.kubectl(name, "wait", "--for=delete", "pod", *labels, "--timeout=180s")
+    fleet.kubectl(name, "wait", "--for=delete", "pod", *labels, "--timeout=240s")
     yield name
     back(fleet, name)
 
 
 def back(fleet: Fleet, name: str) -> None:
     fleet.kubectl(name, "scale", *CONTROLLER, "--replicas", "1")
-    fleet.kubectl(name, "rollout", "status", *CONTROLLER, "--timeout=180s")
+    fleet.kubectl(name, "rollout", "status", *CONTROLLER, "--timeout=240s")
 
 
 def marked(fleet: Fleet, cluster: str) -> bool:

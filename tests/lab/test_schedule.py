@@ -40,7 +40,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     imported(found, tmp_path_factory.mktemp("image"))
     try:
         applied(found, [namespace(), secret(), gateway()])
-        place = ("gateway", SPACE, "--namespace", SPACE, "--timeout=180s")
+        place = ("gateway", SPACE, "--namespace", SPACE, "--timeout=240s")
         found.kubectl(found.names[0], "wait", "--for=condition=Programmed", *place)
         yield found
     finally:
