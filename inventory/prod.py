@@ -53,6 +53,12 @@ _fleet = {
         {"name": "public", "namespace": "edge", "listeners": [{"name": "http", "port": 80}]},
     ],
     "routes": [],
+    # Of deploys/gateways.py, docs/gateways.md:
+    "objects": [],  # ["objects/*.yaml.j2"]: files of objects, beside gateways and routes
+    "values": {},  # {"zone": "weu.example.com"}: what the templates among them are given
+    "check": False,  # True: only show what differs; nearly always --data check=true
+    "prune": False,  # True: delete what an earlier inventory wanted and this one does not
+    "take_back": False,  # True: take fields back that somebody else changed
     # How a run goes:
     "max_failed": 0,  # clusters that may fail before later rings are held, or a share: "5%"
     "probe": {

@@ -3,3 +3,5 @@
 from tasks.desired.objects import address_notes as address_notes
 from tasks.desired.objects import logs as logs
 from tasks.desired.objects import objects as objects
+from tasks.desired.wanted import Wanted as Wanted
+from tasks.desired.wanted import wanted as wanted

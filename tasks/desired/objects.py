@@ -7,13 +7,15 @@ from typing import Any
 from tasks.fleet.inventory import Cluster, PublicIp
 from tasks.fleet.render import render
 from tasks.plans import access_logs, asking, images
+from tasks.plans.ours import labelled
 from tasks.plans.public_ips import ADDRESS
 
 
 def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
     """
-    Everything the inventory wants of one cluster, rendered: namespaces, class, EnvoyProxy,
-    Gateways, their policies and routes. Pure but for the copy in rendered/. Raises TemplateRefused.
+    What the keys of the inventory want of one cluster, rendered and labelled as ours: namespaces,
+    class, EnvoyProxy, Gateways, their policies and routes; ``wanted`` has the files beside it.
+    Pure but for the copy in rendered/. Raises TemplateRefused.
     """
     about: dict[str, Any] = {
         "gateway_class": data.gateway_class,
@@ -69,7 +71,7 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
             api=images.tcproute_api(data.envoy_gateway_version),
             part=f"{route.namespace}-{route.name}",
         )
-    return found
+    return [labelled(it) for it in found]
 
 
 def logs(data: Cluster) -> access_logs.Logs | None:

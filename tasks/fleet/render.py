@@ -6,8 +6,10 @@ read them.
 from __future__ import annotations
 
 import json
+import pickle
 import re
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,35 +35,71 @@ def render(template: str, cluster: str, **values: Any) -> list[dict[str, Any]]:
 
     Raises TemplateRefused, in one line.
     """
-    import yaml
+    text = _text(_environment(TEMPLATES), template, "templates/", cluster, values)
+    _write(cluster, template, str(values.get("part", "")), text)
+    return _read(text, f"templates/{template}", cluster)
+
+
+def render_file(path: str, cluster: str, values: Mapping[str, Any]) -> list[Any]:
+    """
+    The documents of a file of the operator's own, such as "objects/shop.yaml.j2"; one without .j2
+    is taken as it is. The text also goes to ``rendered/<cluster>/<path without .j2>``.
+
+    Raises TemplateRefused, in one line.
+    """
+    if path.endswith(".j2"):
+        text = _text(_environment(Path.cwd()), path, "", cluster, values)
+    else:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TemplateRefused(f"{cluster}: {path} cannot be read: {error}") from error
+    _write(cluster, path, "", text)
+    return _read(text, path, cluster)
+
+
+def _text(
+    environment: Environment, template: str, root: str, cluster: str, values: Mapping[str, Any]
+) -> str:
     from jinja2 import TemplateError
 
     try:
-        text = _environment().get_template(template).render(cluster=cluster, **values)
-    except (TemplateError, TypeError) as error:
+        return environment.get_template(template).render(cluster=cluster, **values)
+    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         line = getattr(error, "lineno", None) or _line(error, template)
-        place = f"templates/{template}" + (f" line {line}" if line else "")
+        place = f"{root}{template}" + (f" line {line}" if line else "")
         raise TemplateRefused(
             f"{cluster}: {place}: {str(error).splitlines()[0]}: correct the template or the "
             "inventory"
         ) from error
-    _write(cluster, template, str(values.get("part", "")), text)
+
+
+def _read(text: str, place: str, cluster: str) -> list[Any]:
+    import yaml
+
     try:
-        documents = list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        documents: list[Any] = pickle.loads(_documents(text))
     except yaml.YAMLError as error:
         raise TemplateRefused(
-            f"{cluster}: templates/{template} is not YAML once rendered: "
-            f"{' '.join(str(error).split())}"
+            f"{cluster}: {place} is not YAML once rendered: {' '.join(str(error).split())}"
         ) from error
     return [it for it in documents if it]
 
 
+@lru_cache(maxsize=16384)
+def _documents(text: str) -> bytes:
+    """Packed, because clusters with one text must not share what was read of it."""
+    import yaml
+
+    return pickle.dumps(list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))))
+
+
 @cache
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

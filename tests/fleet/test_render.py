@@ -15,6 +15,7 @@ from tasks.fleet import render as module
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import TemplateRefused, quoted, render
 from tasks.plans.images import Images
+from tasks.plans.ours import LABELS
 from tasks.plans.public_ips import ADDRESS
 
 LEAST: dict[str, Any] = {"ring": 0, "envoy_gateway_version": "1.9.1"}
@@ -32,8 +33,6 @@ def templates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder = tmp_path / "templates"
     folder.mkdir()
     monkeypatch.setattr(module, "TEMPLATES", folder)
-    module._environment.cache_clear()
-    monkeypatch.setattr(module, "_environment", module._environment.__wrapped__)
     return folder
 
 
@@ -150,7 +149,8 @@ def clusters(draw: st.DrawFn) -> Cluster:
 def test_values_arrive_as_they_are(data: Cluster) -> None:
     found = {it["kind"]: it for it in desired.objects("weu-1", data)}
     [gateway], [listener] = data.gateways, data.gateways[0].listeners
-    assert found["GatewayClass"]["metadata"] == {"name": data.gateway_class}
+    ours = {"labels": LABELS}
+    assert found["GatewayClass"]["metadata"] == {"name": data.gateway_class, **ours}
     assert found["GatewayClass"]["spec"] == {
         "controllerName": data.controller_name,
         "parametersRef": {
@@ -161,14 +161,18 @@ def test_values_arrive_as_they_are(data: Cluster) -> None:
         },
     }
     proxy = found["EnvoyProxy"]
-    assert proxy["metadata"] == {"name": data.gateway_class, "namespace": data.namespace}
+    assert proxy["metadata"] == {
+        "name": data.gateway_class,
+        "namespace": data.namespace,
+        **ours,
+    }
     assert proxy["spec"]["shutdown"] == {
         "drainTimeout": data.proxy.drain_timeout,
         "minDrainDuration": data.proxy.min_drain,
     }
     assert found["Namespace"]["metadata"] == {"name": gateway.namespace}
     place = {"name": gateway.name, "namespace": gateway.namespace}
-    assert found["Gateway"]["metadata"] == place
+    assert found["Gateway"]["metadata"] == {**place, **ours}
     azure = {ADDRESS[False]: gateway.address} if gateway.address else {}
     infrastructure = found["Gateway"]["spec"].get("infrastructure", {"annotations": {}})
     assert infrastructure == {"annotations": {**gateway.annotations, **azure}}
@@ -185,11 +189,15 @@ def test_values_arrive_as_they_are(data: Cluster) -> None:
             "allowedRoutes": {"namespaces": {"from": "All"}},
         }
     ]
-    assert found["ClientTrafficPolicy"]["metadata"] == place
+    assert found["ClientTrafficPolicy"]["metadata"] == {**place, **ours}
     assert found["ClientTrafficPolicy"]["spec"]["targetRefs"][0]["name"] == gateway.name
     for route in data.routes:
         spec = found[route.kind]["spec"]
-        assert found[route.kind]["metadata"] == {"name": route.name, "namespace": route.namespace}
+        assert found[route.kind]["metadata"] == {
+            "name": route.name,
+            "namespace": route.namespace,
+            **ours,
+        }
         assert spec["parentRefs"] == [
             {
                 "group": "gateway.networking.k8s.io",

@@ -59,6 +59,11 @@ class Cluster(Strict):
     proxy: Proxy = Proxy()
     gateways: list[Gateway] = []
     routes: list[Route] = []
+    objects: Annotated[list[Text], BeforeValidator(listed)] = []
+    values: dict[str, Any] = {}
+    check: bool = False
+    prune: bool = False
+    take_back: bool = False
     probe: Probe = Probe()
     timeout: Annotated[int, Field(ge=1)] = 300
     max_failed: int | str | None = None

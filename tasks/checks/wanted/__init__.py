@@ -1,0 +1,22 @@
+"""
+What is wrong with the objects that an inventory wants, before any of them is written.
+
+Each check is a function of a ``View``: the wanted objects, and what the cluster has beside them
+where it was read. It yields findings, each at the object and the file or key that it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from tasks.checks.findings import Finding
+from tasks.checks.wanted.view import View as View
+
+Check = Callable[[View], Iterator[Finding]]
+CHECKS: tuple[Check, ...] = ()
+
+
+def findings(view: View) -> Iterator[Finding]:
+    """All that is wrong, in no order."""
+    for check in CHECKS:
+        yield from check(view)
