@@ -59,6 +59,23 @@ _fleet = {
     "check": False,  # True: only show what differs; nearly always --data check=true
     "prune": False,  # True: delete what an earlier inventory wanted and this one does not
     "take_back": False,  # True: take fields back that somebody else changed
+    "teams": [  # whose routes may attach where, and which host names are theirs: docs/teams.md
+        {
+            "name": "shop",
+            "namespaces": ["shop"],
+            "zones": ["shop.example.com", "*.shop.example.com"],
+            "listeners": [],  # ["edge/public/shop"], or "edge/public": all of them
+            "grants": [  # ReferenceGrants: routes of checkout may send to Service shop/cart
+                {
+                    "namespace": "shop",
+                    "kind": "Service",
+                    "name": "cart",
+                    "to": ["checkout"],
+                    "by": ["HTTPRoute"],
+                },
+            ],
+        },
+    ],
     # How a run goes:
     "max_failed": 0,  # clusters that may fail before later rings are held, or a share: "5%"
     "probe": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tasks.desired import teams
 from tasks.fleet.inventory import Cluster, PublicIp
 from tasks.fleet.render import render
 from tasks.plans import access_logs, asking, images
@@ -57,6 +58,7 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
             gateway=gateway,
             annotations={**gateway.annotations, **fixed},
             proxy=proxy,
+            admitted=teams.admitted(data, gateway),
             part=part,
         )
         found += render("gateway/clienttrafficpolicy.yaml.j2", name, gateway=gateway, part=part)
@@ -71,6 +73,7 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
             api=images.tcproute_api(data.envoy_gateway_version),
             part=f"{route.namespace}-{route.name}",
         )
+    found += teams.grants(name, data)
     return [labelled(it) for it in found]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.checks import teams
 from tasks.checks import wanted as checks
 from tasks.checks.findings import Finding
 from tasks.checks.wanted import files as file_checks
@@ -23,6 +24,7 @@ KEYS = {
     "Namespace": "gateways",
     "Gateway": "gateways",
     "ClientTrafficPolicy": "gateways",
+    "ReferenceGrant": "teams",
 }
 
 
@@ -63,4 +65,6 @@ def wanted(name: str, data: Cluster) -> Wanted:
         found[key], origins[key] = labelled(thing), path
     every = tuple(kinds.in_order([*found.values()]))
     view = checks.View(name, every, origins)
-    return Wanted(every, origins, (*findings, *checks.findings(view)))
+    findings += checks.findings(view)
+    findings += teams.findings(name, data.teams, every)
+    return Wanted(every, origins, tuple(findings))

@@ -25,3 +25,4 @@ from tasks.fleet.inventory.reading import problems as problems
 from tasks.fleet.inventory.reading import together as together
 from tasks.fleet.inventory.runs import Backup as Backup
 from tasks.fleet.inventory.runs import Notification as Notification
+from tasks.fleet.inventory.teams import Team as Team

@@ -12,9 +12,11 @@ from tasks.fleet.inventory.gateways import Gateway, PublicIp, Route
 from tasks.fleet.inventory.monitoring import Diagnosis, Monitoring
 from tasks.fleet.inventory.proxies import Controller, Images, Proxy
 from tasks.fleet.inventory.runs import Backup, Hold, Notification, Probe, Proof, Silence, Window
+from tasks.fleet.inventory.teams import Team
 from tasks.plans import public_ips, requests
 from tasks.plans.budget import parse_budget
 from tasks.plans.rings import seconds
+from tasks.plans.teams import admitted, contradictions
 
 #: Annotations of a Gateway that public_ip stands for.
 SAID_BY_PUBLIC_IP = (public_ips.NAME[False], public_ips.GROUP, public_ips.ADDRESS[False])
@@ -64,6 +66,7 @@ class Cluster(Strict):
     check: bool = False
     prune: bool = False
     take_back: bool = False
+    teams: list[Team] = []
     probe: Probe = Probe()
     timeout: Annotated[int, Field(ge=1)] = 300
     max_failed: int | str | None = None
@@ -170,6 +173,20 @@ class Cluster(Strict):
                     f"route {route.name} names listener {route.listener}, not in {route.gateway}"
                 )
         return routes
+
+    @field_validator("teams")
+    @classmethod
+    def _at_peace(cls, teams: list[Team], info: Any) -> list[Team]:
+        for problem in contradictions(teams):
+            raise ValueError(problem)
+        for route in info.data.get("routes", ()):
+            allowed = admitted(teams, route.gateway, route.listener or "")
+            if allowed is not None and route.namespace not in allowed:
+                raise ValueError(
+                    f"route {route.name} is in namespace {route.namespace}, of no team that names "
+                    f"{'/'.join(filter(None, (route.gateway, route.listener)))} in listeners"
+                )
+        return teams
 
     @field_validator("gateways")
     @classmethod
