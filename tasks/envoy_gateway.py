@@ -19,7 +19,6 @@ from tasks.fleet.attempt import attempt, settle
 from tasks.fleet.charts import Chart
 from tasks.fleet.guard import Steps, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
-from tasks.fleet.render import render
 from tasks.plans import helm as releases
 from tasks.plans import images, versions
 
@@ -112,29 +111,7 @@ def wanted_of(name: str, data: Cluster) -> Desired:
     chart = charts.once(
         data.chart, data.envoy_gateway_version, Path(data.lock), data.helm, data.chart_plain_http
     )
-    return Desired(data, chart, rendered_values(name, data), desired.objects(name, data))
-
-
-def rendered_values(name: str, data: Cluster, part: str = "") -> dict[str, Any]:
-    """
-    The Helm values of one cluster, the whole of them. Raises ValueError as ``images.wanted`` does,
-    and TemplateRefused.
-
-    + part: of the name of the copy in rendered/
-    """
-    return render(
-        "envoy-gateway/values.yaml.j2",
-        name,
-        part=part,
-        version=data.envoy_gateway_version,
-        images=images.wanted(data),
-        image_registry=data.image_registry,
-        pull_secrets=[{"name": it} for it in data.image_pull_secrets],
-        controller=data.controller,
-        controller_name=data.controller_name,
-        deploy_type=data.deploy_type,
-        watch_namespaces=data.watch_namespaces,
-    )[0]
+    return Desired(data, chart, desired.values(name, data), desired.objects(name, data))
 
 
 @fleet_operation()

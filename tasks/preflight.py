@@ -17,7 +17,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
-from tasks import change, controller, envoy_gateway, gateways, public_ips
+from tasks import change, controller, desired, envoy_gateway, gateways, public_ips
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
 from tasks.facts.tls import TlsSecrets
@@ -412,7 +412,7 @@ def _values_of(version: str, data: Cluster) -> list[Mapping[str, Any]]:
     """
     before = data.model_copy(update={"envoy_gateway_version": version})
     try:
-        return [envoy_gateway.rendered_values(host.name, before, part="before")]
+        return [desired.values(host.name, before, part="before")]
     except ValueError:
         return []
 

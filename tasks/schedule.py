@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import re
-import runpy
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.fleet.inventory.files import AKS, Unusable, clusters
 from tasks.plans import permissions
 
 #: When and for how many seconds at most; a time that is nobody else's full hour.
@@ -30,14 +30,8 @@ LOCKED = {
     "requirements": ("project", "dependencies"),
     "build-requirements": ("build-system", "requires"),
 }
-#: How an entry begins that Azure lists the clusters of.
-AKS = "@aks/"
 #: Deploys that only read are asked nothing, so they need no -y.
 AUDITS = ("certificates",)
-
-
-class Unusable(Exception):
-    """What was asked for cannot be made; one line for whoever asked."""
 
 
 def manifests(
@@ -105,46 +99,6 @@ def _rights(deploy: str, name: str, data: Mapping[str, Any]) -> list[permissions
         own,
         [it.namespace for it in cluster.certificates if it.source == "cert-manager"],
     )
-
-
-def clusters(path: Path) -> dict[str, Mapping[str, Any]]:
-    """
-    By name, the data of all clusters of an inventory: its own, that of its groups in group_data/
-    beside the inventory, and that of all. The clusters of an entry such as "@aks/platform" are one;
-    tags may say their ring.
-    """
-    if not path.is_file():
-        raise Unusable(f"{path} does not exist: name the file of an inventory")
-    found: dict[str, Mapping[str, Any]] = {}
-    for group, members in _public(path).items():
-        if not isinstance(members, list):
-            continue
-        shared = {**_public(_beside(path, "all")), **_public(_beside(path, group))}
-        for it in members:
-            name, data = it if isinstance(it, tuple) else (it, {})
-            of_azure = name.startswith(AKS)
-            key = name if of_azure else name.partition("/")[2]
-            tagged = {"ring": 0} if of_azure else {}
-            found[key] = {**tagged, **shared, **found.get(key, {}), **data}
-    if not found:
-        raise Unusable(f"{path} has no list of clusters: name the file of an inventory")
-    return found
-
-
-def _beside(path: Path, group: str) -> Path:
-    return path.parent / "group_data" / f"{group}.py"
-
-
-def _public(path: Path) -> dict[str, Any]:
-    """What a file defines, none where it does not exist."""
-    if not path.is_file():
-        return {}
-    try:
-        every = runpy.run_path(str(path))
-    except Exception as error:  # whatever is wrong with somebody's file is one line
-        line = " ".join(str(error).split())
-        raise Unusable(f"{path}: {type(error).__name__}: {line}") from error
-    return {key: it for key, it in every.items() if key.islower() and not key.startswith("_")}
 
 
 def locked(requirements: str, wanted: Iterable[str]) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
-from tasks import change, controller, crds, public_ips
-from tasks.envoy_gateway import Desired, rendered_values
+from tasks import change, controller, crds, desired, public_ips
+from tasks.envoy_gateway import Desired
 from tasks.facts import azure
 from tasks.facts.kube import KubeObject, KubeObjects, Resources
 from tasks.fleet import archives, refusals, rights
@@ -278,7 +278,7 @@ def _values(wanted: Desired, manifest: Mapping[str, Any]) -> list[str]:
     if manifest.get("envoy_gateway") not in (None, data.envoy_gateway_version):
         before = data.model_copy(update={"envoy_gateway_version": manifest["envoy_gateway"]})
         with suppress(ValueError):  # its images are not known
-            rendered.append(rendered_values(host.name, before, part="before"))
+            rendered.append(desired.values(host.name, before, part="before"))
     return hand_set.differences(helm.get("values") or {}, rendered, ours=False)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tasks import envoy_gateway
+from tasks import desired
 from tasks.fleet import inventory
 from tasks.fleet.charts import fetched
 from tasks.plans import crds as crd_plans
@@ -185,7 +185,7 @@ def looked(tmp_path_factory: pytest.TempPathFactory, command_line: CommandLine) 
 def done(folder: Path) -> dict[str, Any]:
     """A cluster that has all of 1.9.1."""
     with chdir(folder):
-        values = envoy_gateway.rendered_values("done", inventory.parsed(DATA))
+        values = desired.values("done", inventory.parsed(DATA))
     marked = map(crd_plans.marked, crds_of("1.9.1"))
     return {
         "crds": [crd_plans.stamped(it, "1.9.1", 1, True) for it in marked],

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pyrage import x25519  # type: ignore[import-untyped]
 
-from tasks import envoy_gateway
+from tasks import desired
 from tasks.fleet import archives, inventory
 from tasks.plans import archive
 from tasks.plans import crds as crd_plans
@@ -151,7 +151,7 @@ def planned(
         prepared(folder, Case("", [], inventory=f"clusters = {entries!r}"), server)
         write_chart(folder)
         with chdir(folder):
-            values = envoy_gateway.rendered_values("x", inventory.parsed(data))
+            values = desired.values("x", inventory.parsed(data))
         crds = [
             crd_plans.stamped(crd_plans.marked(it), "1.9.1", 1, True) for it in crds_of("1.9.1")
         ]

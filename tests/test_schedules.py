@@ -14,12 +14,13 @@ import yaml
 from tasks import schedule
 from tasks.connectors import kubeconfig
 from tasks.fleet import inventory
+from tasks.fleet.inventory import files
 from tasks.lab import fleet_image
 from tasks.plans import permissions
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "inventory/in_cluster.py"
-NAME, DATA = next(iter(schedule.clusters(SAMPLE).items()))
+NAME, DATA = next(iter(files.clusters(SAMPLE).items()))
 IMAGE = "registry.example.com/envoyfleet@sha256:00"
 
 
@@ -196,12 +197,12 @@ def test_the_clusters_of_an_inventory_with_groups(tmp_path: Path) -> None:
         "canary = [('@kube/weu-1', {'release': 'own'})]\n"
         "production = ['@kube/weu-2', ('@kube/weu-3', {'ring': 3})]\n"
     )
-    assert schedule.clusters(tmp_path / "fleet.py") == {
+    assert files.clusters(tmp_path / "fleet.py") == {
         "weu-1": {"namespace": "eg", "ring": 1, "release": "own"},
         "weu-2": {"namespace": "eg", "ring": 2},
         "weu-3": {"namespace": "eg", "ring": 3},
     }
-    assert "weu-1" in schedule.clusters(ROOT / "inventory/prod.py")
+    assert "weu-1" in files.clusters(ROOT / "inventory/prod.py")
 
 
 def test_an_entry_of_azure_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,8 +220,8 @@ def test_an_entry_of_azure_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_an_inventory_that_is_no_python(tmp_path: Path) -> None:
     (tmp_path / "fleet.py").write_text("clusters = [")
-    with pytest.raises(schedule.Unusable, match=r"fleet.py: SyntaxError: '\[' was never closed"):
-        schedule.clusters(tmp_path / "fleet.py")
+    with pytest.raises(files.Unusable, match=r"fleet.py: SyntaxError: '\[' was never closed"):
+        files.clusters(tmp_path / "fleet.py")
 
 
 def test_what_is_printed_is_yaml(capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,7 @@ def findings(
         yield from _open(cluster, every, listener, labels)
     yield from _sets(cluster, every, by_kind)
     yield from _routes(cluster, every, routes, listeners, labels)
-    yield from _unknown(cluster, every, listeners)
+    yield from _unknown(cluster, every, listeners, whole)
     for grant in by_kind.get("ReferenceGrant", ()):
         yield from _wide(cluster, every, grant, there if whole else None)
 
@@ -260,13 +260,14 @@ def _taken(
 
 
 def _unknown(
-    cluster: str, every: Iterable[Team], listeners: Sequence[_Listener]
+    cluster: str, every: Iterable[Team], listeners: Sequence[_Listener], whole: bool
 ) -> Iterator[Finding]:
-    known = {it.gateway for it in listeners}
-    known |= {f"{it.gateway}/{it.written['name']}" for it in listeners}
+    gateways = {it.gateway for it in listeners}
+    known = gateways | {f"{it.gateway}/{it.written['name']}" for it in listeners}
     for team in every:
         for it in team.listeners:
-            if it not in known:
+            of_others = "/".join(it.split("/")[:2]) not in gateways and not whole
+            if it not in known and not of_others:
                 yield Finding(
                     "GW335",
                     "error",

@@ -1,0 +1,31 @@
+"""The Helm values of a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks.fleet.inventory import Cluster
+from tasks.fleet.render import render
+from tasks.plans import images
+
+
+def values(name: str, data: Cluster, part: str = "") -> dict[str, Any]:
+    """
+    The Helm values of one cluster, the whole of them. Raises ValueError as ``images.wanted`` does,
+    and TemplateRefused.
+
+    + part: of the name of the copy in rendered/
+    """
+    return render(
+        "envoy-gateway/values.yaml.j2",
+        name,
+        part=part,
+        version=data.envoy_gateway_version,
+        images=images.wanted(data),
+        image_registry=data.image_registry,
+        pull_secrets=[{"name": it} for it in data.image_pull_secrets],
+        controller=data.controller,
+        controller_name=data.controller_name,
+        deploy_type=data.deploy_type,
+        watch_namespaces=data.watch_namespaces,
+    )[0]

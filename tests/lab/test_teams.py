@@ -1,0 +1,155 @@
+"""
+Two teams on one Gateway: neither serves what is the other's, and findings tell of the hole that
+somebody opens by hand.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tasks.checks.teams import findings
+from tasks.fleet.inventory import Team
+from tests.lab.fleet import Fleet, opened
+from tests.lab.running import until
+
+pytestmark = pytest.mark.lab
+
+Object = dict[str, Any]
+GATEWAY: Object = {
+    "name": "teams",
+    "namespace": "edge",
+    "listeners": [
+        {"name": "shop", "port": 80, "hostname": "*.shop.lab.test"},
+        {"name": "blog", "port": 80, "hostname": "*.blog.lab.test"},
+    ],
+}
+LENT = {"namespace": "demo", "kind": "Service", "name": "blue", "to": ["blog"]}
+TEAMS: list[Object] = [
+    {
+        "name": "shop",
+        "namespaces": ["demo"],
+        "zones": ["*.shop.lab.test"],
+        "listeners": ["edge/teams/shop"],
+        "grants": [LENT],
+    },
+    {
+        "name": "blog",
+        "namespaces": ["blog"],
+        "zones": ["*.blog.lab.test"],
+        "listeners": ["edge/teams/blog"],
+    },
+]
+DATA = [
+    ("gateways", [GATEWAY]),
+    ("routes", []),
+    ("teams", TEAMS),
+]
+KINDS = "gateways,listenersets,httproutes,referencegrants,namespaces"
+
+
+def route(place: str, hostname: str, service: str) -> Object:
+    namespace, _, name = place.partition("/")
+    backend = {"name": service, "namespace": "demo", "port": 8080}
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "parentRefs": [{"name": "teams", "namespace": "edge"}],
+            "hostnames": [hostname],
+            "rules": [{"backendRefs": [backend]}],
+        },
+    }
+
+
+ROUTES = [
+    route("demo/one", "one.shop.lab.test", "green"),
+    route("blog/lent", "lent.blog.lab.test", "blue"),
+    route("blog/kept", "kept.blog.lab.test", "green"),
+    route("blog/thief", "two.shop.lab.test", "blue"),
+]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    found = opened(tmp_path_factory.mktemp("teams"))
+    cluster = found.names[0]
+    more = [word for key, value in DATA for word in ("--data", f"{key}={json.dumps(value)}")]
+    ended = found.pyinfra("install", "-y", "--limit", cluster, *more)
+    assert ended.code == 0, ended.text
+    blog = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "blog"}}
+    every = {"apiVersion": "v1", "kind": "List", "items": [blog, *ROUTES]}
+    try:
+        found.lab.kubectl("--context", cluster, "apply", "-f", "-", text=json.dumps(every))
+        yield found
+    finally:
+        found.kubectl(cluster, "delete", "namespace", "blog", "--ignore-not-found")
+        found.kubectl(cluster, "delete", "httproute", "one", "-n", "demo", "--ignore-not-found")
+        found.kubectl(cluster, "delete", "gateway", "teams", "-n", "edge", "--ignore-not-found")
+
+
+def answer(fleet: Fleet, host: str) -> str:
+    """Status and the Service that answered, such as "200 blue"."""
+    path = "{.status.addresses[0].value}"
+    place = ("gateway", "teams", "-n", "edge", "-o", f"jsonpath={path}")
+    connection = http.client.HTTPConnection(
+        fleet.kubectl(fleet.names[0], "get", *place), timeout=15
+    )
+    try:
+        connection.request("GET", "/", headers={"Host": host, "Connection": "close"})
+        found = connection.getresponse()
+        body = found.read()
+    except OSError as error:
+        return type(error).__name__
+    finally:
+        connection.close()
+    return (
+        f"{found.status} {json.loads(body)['service']}"
+        if found.status == 200
+        else str(found.status)
+    )
+
+
+def open_holes(fleet: Fleet) -> list[tuple[str, str | None, str]]:
+    """What findings tell of the Gateway of this test, as the cluster is now."""
+    listed = json.loads(fleet.kubectl(fleet.names[0], "get", KINDS, "-A", "-o", "json"))["items"]
+    mine = [it for it in listed if it["kind"] != "Gateway" or it["metadata"]["name"] == "teams"]
+    teams = [Team.model_validate(it) for it in TEAMS]
+    found = findings(fleet.names[0], teams, mine, whole=True)
+    return sorted((it.code, it.where.object, it.what) for it in found if it.severity != "info")
+
+
+def test_neither_team_serves_what_is_the_others(fleet: Fleet) -> None:
+    until("the shop's own", lambda: answer(fleet, "one.shop.lab.test") == "200 green")
+    until("what was lent", lambda: answer(fleet, "lent.blog.lab.test") == "200 blue")
+    until("what was not lent", lambda: answer(fleet, "kept.blog.lab.test") == "500")
+    assert answer(fleet, "two.shop.lab.test") == "404"
+    path = "{.status.parents[0].conditions[?(@.type=='Accepted')].reason}"
+    place = ("httproute", "thief", "-n", "blog", "-o", f"jsonpath={path}")
+    assert fleet.kubectl(fleet.names[0], "get", *place) == "NoMatchingListenerHostname"
+    assert open_holes(fleet) == []
+
+
+def test_a_hole_that_somebody_opens_is_told_and_is_one(fleet: Fleet) -> None:
+    path = "/spec/listeners/0/allowedRoutes/namespaces"
+    patch = json.dumps([{"op": "replace", "path": path, "value": {"from": "All"}}])
+    place = ("gateway", "teams", "-n", "edge", "--type=json", f"--patch={patch}")
+    fleet.kubectl(fleet.names[0], "patch", *place)
+    until("the thief", lambda: answer(fleet, "two.shop.lab.test") == "200 blue")
+    assert open_holes(fleet) == [
+        (
+            "GW330",
+            "HTTPRoute blog/thief",
+            "team blog takes two.shop.lab.test of team shop",
+        ),
+        (
+            "GW332",
+            "Gateway edge/teams",
+            "takes routes of every namespace, for *.shop.lab.test",
+        ),
+    ]
