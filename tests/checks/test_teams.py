@@ -215,6 +215,10 @@ def test_does_not_say_of_a_part_that_nobody_uses_a_grant() -> None:
     assert list(findings("weu-1", [SHOP, BLOG], [NARROW, lent])) == []
 
 
+def test_a_gateway_that_others_made_may_be_named_by_a_team() -> None:
+    assert list(findings("weu-1", [SHOP, BLOG], [])) == []
+
+
 def test_the_longer_zone_has_a_name() -> None:
     """The platform has the rest of a domain, and nothing of a team's."""
     wide = gateway(*OWN, listener("rest", "*.test", selecting("tools")))

@@ -8,6 +8,7 @@ import pytest
 
 from tasks import desired
 from tasks.fleet.inventory import Cluster, Team, problems
+from tasks.plans.ours import LABELS
 from tasks.plans.teams import NAME, admits, admitted, overlapping, owner, within
 
 LEAST: dict[str, Any] = {"ring": 0, "envoy_gateway_version": "1.9.1"}
@@ -158,6 +159,7 @@ def test_listeners_and_grants_follow_from_teams(
     assert found["ReferenceGrant"]["metadata"] == {
         "name": "envoyfleet-service-cart",
         "namespace": "shop",
+        "labels": LABELS,
     }
     assert found["ReferenceGrant"]["spec"] == {
         "from": [
