@@ -21,6 +21,8 @@ SAMPLE = (
     "controller-gone",
     "tcp-routes-lost",
 )
+#: Faults of which the object alone was told once.
+FIELDS = ("listener-hostname", "section-absent", "weight-zero", "filter-absent", "tls-other-name")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,12 @@ def test_a_fault_is_found_and_its_look_alike_is_not_accused(
     alike = states.get(f"{fault.name}.well")
     if alike is not None:
         assert judged(diagnosed(alike), None).found
+
+
+@pytest.mark.parametrize("fault", [it for it in EVERY if it.name in FIELDS], ids=lambda it: it.name)
+def test_the_field_is_named(states: dict[str, Path], fault: Fault) -> None:
+    verdict = judged(diagnosed(states[fault.name]), fault.truth)
+    assert verdict.field, verdict.said
 
 
 def test_all_of_it_is_small() -> None:

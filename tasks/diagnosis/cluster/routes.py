@@ -28,15 +28,9 @@ from tasks.diagnosis.cluster.known import (
 )
 from tasks.diagnosis.diagnosis import Found
 from tasks.diagnosis.objects import target
+from tasks.diagnosis.rules.attachment import FIELDS
 
 ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
-#: Where the fault is, by the reason of a condition Accepted.
-_FIELDS = {
-    "NoMatchingListenerHostname": "spec.hostnames",
-    "NoMatchingParent": "spec.parentRefs",
-    "NotAllowedByListeners": "spec.parentRefs",
-    "NoReadyListeners": "spec.parentRefs",
-}
 
 
 def causes(known: Known) -> Iterator[Found]:
@@ -136,7 +130,7 @@ def _of_condition(known: Known, route: Object, it: Object) -> Found | None:
         return found(
             "route_not_attached",
             whose,
-            _FIELDS.get(reason, "spec"),
+            FIELDS.get(reason, "spec"),
             f"no listener takes it: {message}",
             _attaching(reason),
             evidence,

@@ -19,6 +19,14 @@ from tasks.diagnosis.objects import (
     target,
 )
 
+#: Where the fault is, by the reason of a condition Accepted (Gateway API v1, RouteConditionReason).
+FIELDS = {
+    "NoMatchingListenerHostname": "spec.hostnames",
+    "NoMatchingParent": "spec.parentRefs[].sectionName",
+    "NotAllowedByListeners": "spec.parentRefs",
+    "NoReadyListeners": "spec.parentRefs",
+}
+
 
 def routes_for(case: Case, host: str) -> list[Mapping[str, Any]]:
     """Routes whose hostnames are for this host, the most exact first."""
@@ -59,26 +67,30 @@ def _why_not(case: Case, route: Mapping[str, Any]) -> tuple[str, str]:
     """Why no Gateway took a route, and the field that is wrong; "" where one did."""
     for whose, condition in false_conditions(route):
         if condition.get("type") == "Accepted":
-            said = f"{condition.get('reason')}: {condition.get('message')}"
-            return f"{whose.text}: {said}", "spec.parentRefs"
+            reason = str(condition.get("reason"))
+            said = f"{whose.text}: {reason}: {condition.get('message')}"
+            return said, FIELDS.get(reason, "spec.parentRefs")
     gateways = {ref(it): it for it in case.objects.of("Gateway")}
-    for it in listed(at(route, "spec", "parentRefs")):
-        parent = target(it, namespace(route), "Gateway")
+    for number, it in enumerate(listed(at(route, "spec", "parentRefs"))):
+        parent, place = target(it, namespace(route), "Gateway"), f"spec.parentRefs[{number}]"
         if parent.kind != "Gateway" or not gateways:
             continue
         if parent not in gateways:
-            return f"parentRef {parent.text} does not exist.", "spec.parentRefs"
-        if why := _refused(gateways[parent], it, route):
-            return why, "spec.parentRefs"
+            return f"parentRef {parent.text} does not exist.", f"{place}.name"
+        if refused := _refused(gateways[parent], it, route, place):
+            return refused
     if not listed(at(route, "status", "parents")) and case.configuration is not None:
         return "no Gateway has written a status for it.", "spec.parentRefs"
     return "", ""
 
 
 def _refused(
-    gateway: Mapping[str, Any], parent: Mapping[str, Any], route: Mapping[str, Any]
-) -> str:
-    """Why none of a Gateway's listeners takes a route; "" where one does."""
+    gateway: Mapping[str, Any], parent: Mapping[str, Any], route: Mapping[str, Any], place: str
+) -> tuple[str, str] | None:
+    """
+    Why none of a Gateway's listeners takes a route, and the field that is wrong; None where one
+    does. + place: of the parentRef, such as "spec.parentRefs[0]"
+    """
     listeners = listed(at(gateway, "spec", "listeners"))
     section, port = parent.get("sectionName"), parent.get("port")
     chosen = [
@@ -87,27 +99,26 @@ def _refused(
         if section in (None, it.get("name")) and port in (None, it.get("port"))
     ]
     if listeners and not chosen:
-        return f"{ref(gateway).text} has no listener {section or port}."
-    if not chosen:
-        return ""
-    whys = [why for it in chosen if (why := _not_allowed(it, gateway, route))]
-    return whys[0] if len(whys) == len(chosen) else ""
+        field = "port" if section is None else "sectionName"
+        return f"{ref(gateway).text} has no listener {section or port}.", f"{place}.{field}"
+    refusals = [it for one in chosen if (it := _not_allowed(one, gateway, route, place))]
+    return refusals[0] if refusals and len(refusals) == len(chosen) else None
 
 
 def _not_allowed(
-    listener: Mapping[str, Any], gateway: Mapping[str, Any], route: Mapping[str, Any]
-) -> str:
+    listener: Mapping[str, Any], gateway: Mapping[str, Any], route: Mapping[str, Any], place: str
+) -> tuple[str, str] | None:
     called = f"listener {listener.get('name')}"
     source = at(listener, "allowedRoutes", "namespaces", "from") or "Same"
     if source == "Same" and namespace(route) != namespace(gateway):
-        return f"{called} allows routes of namespace {namespace(gateway)} alone."
+        return f"{called} allows routes of namespace {namespace(gateway)} alone.", place
     if source == "None":
-        return f"{called} allows no routes."
+        return f"{called} allows no routes.", place
     hostname = str(listener.get("hostname") or "").lower()
     names = hostnames(route)
     if hostname and names and not any(overlap(hostname, it) for it in names):
-        return f"{called} has hostname {hostname}, the route {', '.join(names)}."
-    return ""
+        return f"{called} has hostname {hostname}, the route {', '.join(names)}.", "spec.hostnames"
+    return None
 
 
 def overlap(one: str, other: str) -> bool:

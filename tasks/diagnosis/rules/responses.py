@@ -57,8 +57,13 @@ def _broken_ref(case: Case) -> Found | None:
     for whose, condition in false_conditions(route):
         if condition.get("type") == "ResolvedRefs":
             said = f"{condition.get('reason')}: {condition.get('message')}"
-            return _invalid(case, f"ResolvedRefs is False for {whose.text}, {said}", 0.97)
-    for number, it in enumerate(listed(case.objects.rule(case.rule).get("backendRefs"))):
+            why = f"ResolvedRefs is False for {whose.text}, {said}"
+            return _invalid(case, why, 0.97, _absent_filter(case))
+    backends = listed(case.objects.rule(case.rule).get("backendRefs"))
+    if backends and all(it.get("weight") == 0 for it in backends):
+        index = f"spec.rules[{case.rule.index}].backendRefs[0].weight"
+        return _invalid(case, "all weights of the rule are 0", 0.95, index)
+    for number, it in enumerate(backends):
         called = target(it, case.rule.route.namespace, "Service")
         found = case.objects.get(called)
         index = f"spec.rules[{case.rule.index}].backendRefs[{number}]"
@@ -71,6 +76,18 @@ def _broken_ref(case: Case) -> Found | None:
         if called.kind == "Service" and elsewhere and not _granted(case, called):
             return _invalid(case, f"no ReferenceGrant allows {called.text}", 0.9, index)
     return None
+
+
+def _absent_filter(case: Case) -> str:
+    """The field of a filter of the rule that names an object which is not there, "" where none."""
+    assert case.rule is not None
+    for number, it in enumerate(listed(case.objects.rule(case.rule).get("filters"))):
+        kind, name = at(it, "extensionRef", "kind"), at(it, "extensionRef", "name")
+        if kind and name:
+            called = Ref(str(kind), str(name), case.rule.route.namespace)
+            if case.objects.get(called) is None:
+                return f"spec.rules[{case.rule.index}].filters[{number}].extensionRef.name"
+    return ""
 
 
 def _granted(case: Case, called: Ref) -> bool:
