@@ -64,7 +64,7 @@ _fleet = {
             "name": "shop",
             "namespaces": ["shop"],
             "zones": ["shop.example.com", "*.shop.example.com"],
-            "listeners": [],  # ["edge/public/shop"], or "edge/public": all of them
+            "listeners": ["edge/public"],  # or "edge/public/https": that one alone
             "grants": [  # ReferenceGrants: routes of checkout may send to Service shop/cart
                 {
                     "namespace": "shop",

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 SAFE = re.compile(r"[^A-Za-z0-9._-]")
+_copies = True
 
 
 class TemplateRefused(DeployError):
@@ -132,7 +134,20 @@ def _line(error: BaseException, template: str) -> int | None:
     return line
 
 
+@contextmanager
+def without_copies() -> Iterator[None]:
+    """Nothing goes to ``rendered/``, for who writes all of it elsewhere."""
+    global _copies
+    _copies = False
+    try:
+        yield
+    finally:
+        _copies = True
+
+
 def _write(cluster: str, template: str, part: str, text: str) -> None:
+    if not _copies:
+        return
     path = Path("rendered") / SAFE.sub("_", cluster) / template.removesuffix(".j2")
     if part:
         path = path.with_name(f"{path.stem}-{SAFE.sub('_', part)}{path.suffix}")
