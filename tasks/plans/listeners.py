@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.plans import arm
 from tasks.plans.chains import Chain
 from tasks.plans.kinds import GATEWAY_API
 from tasks.plans.probes import covered
@@ -208,7 +209,7 @@ class _Owner:
             and ref.get("sectionName", written["name"]) == written["name"]
             and ref.get("port", written["port"]) == written["port"]
             for hostname in route["spec"].get("hostnames") or ()
-            if (name := _common(hostname, written.get("hostname")))
+            if (name := common(hostname, written.get("hostname")))
         }
         return tuple(sorted(names, key=lambda it: (it.startswith("*"), it)))
 
@@ -248,16 +249,16 @@ def targets(policy: Object, thing: Object, section: str | None) -> bool:
 
 def selected(labels: Mapping[str, str], selector: Object) -> bool:
     """Kubernetes docs, Labels and Selectors."""
-    if any(labels.get(key) != it for key, it in (selector.get("matchLabels") or {}).items()):
+    if any(labels.get(key) != it for key, it in arm.pairs(selector, "matchLabels").items()):
         return False
-    for it in selector.get("matchExpressions") or ():
-        has, values = labels.get(it["key"]), it.get("values") or ()
+    for it in arm.objects(selector, "matchExpressions"):
+        has, values = labels.get(arm.text(it, "key")), arm.texts(it, "values")
         if {
             "In": has not in values,
             "NotIn": has in values,
             "Exists": has is None,
             "DoesNotExist": has is not None,
-        }[it["operator"]]:
+        }.get(arm.text(it, "operator"), True):
             return False
     return True
 
@@ -313,7 +314,7 @@ def _age(thing: Object) -> tuple[str, str]:
     return str(thing["metadata"].get("creationTimestamp", "")), _name(thing)
 
 
-def _common(hostname: str, of_listener: str | None) -> str | None:
+def common(hostname: str, of_listener: str | None) -> str | None:
     """The name that a route and a listener both take, None where there is none."""
     if covered(hostname, of_listener):
         wide = hostname.startswith("*.") and of_listener and not of_listener.startswith("*.")
@@ -329,8 +330,8 @@ def granted(
     group: str = GATEWAY_API,
 ) -> bool:
     """
-    Whether something may refer to a Secret or ConfigMap: in its own namespace always, in another
-    with a ReferenceGrant there (Gateway API spec, ReferenceGrant).
+    Whether something may refer to a Secret, a ConfigMap or a backend: in its own namespace always,
+    in another with a ReferenceGrant there (Gateway API spec, ReferenceGrant).
 
     + namespace, kind, group: of what refers; + ref: such as {"namespace": "certs", "name":
       "shop-tls"}
@@ -341,14 +342,14 @@ def granted(
     return any(
         grant["metadata"]["namespace"] == there
         and any(
-            (it.get("group"), it["kind"], it["namespace"]) == (group, kind, namespace)
-            for it in grant["spec"].get("from") or ()
+            (it.get("group"), it.get("kind"), it.get("namespace")) == (group, kind, namespace)
+            for it in arm.objects(grant, "spec", "from")
         )
         and any(
-            not it.get("group")
-            and it["kind"] == ref.get("kind", "Secret")
-            and it.get("name") in (None, "", ref["name"])
-            for it in grant["spec"].get("to") or ()
+            (it.get("group") or "") == (ref.get("group") or "")
+            and it.get("kind") == ref.get("kind", "Secret")
+            and it.get("name") in (None, "", ref.get("name"))
+            for it in arm.objects(grant, "spec", "to")
         )
         for grant in grants
     )

@@ -10,10 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tasks.checks.findings import Finding
+from tasks.checks.wanted import backends, conflicts, namespaces, parents, policies
 from tasks.checks.wanted.view import View as View
 
 Check = Callable[[View], Iterator[Finding]]
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (
+    namespaces.missing,
+    parents.missing,
+    backends.missing,
+    backends.weightless,
+    backends.not_granted,
+    conflicts.routes,
+    conflicts.ports,
+    policies.aimless,
+    policies.rivals,
+)
 
 
 def findings(view: View) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def problem(cluster: str, path: str, number: int, document: Any) -> Finding | No
 
 
 def _odd_values(where: Where, document: Mapping[str, Any]) -> Finding | None:
-    """Where name, namespace or labels are no text, or the spec no map."""
+    """Where a namespace, label or annotation is no text, or the spec no map."""
     meta = document["metadata"]
     texts = {"namespace": meta.get("namespace") or ""}
     for field in ("labels", "annotations"):
@@ -64,8 +64,9 @@ def _odd_values(where: Where, document: Mapping[str, Any]) -> Finding | None:
         if not isinstance(value, str):
             what = f"metadata.{field} is {value!r}, not text"
             return Finding("GW310", "error", where, what, "put it in quotes")
-    if not isinstance(document.get("spec") or {}, Mapping):
-        return Finding("GW310", "error", where, "spec is no map", CORRECT)
+    of_gateways = str(document["apiVersion"]).startswith((GATEWAY_API, ENVOY_GATEWAY))
+    if not isinstance(document.get("spec"), Mapping) and (of_gateways or document.get("spec")):
+        return Finding("GW310", "error", where, "has no spec that is a map", CORRECT)
     return None
 
 
