@@ -300,6 +300,7 @@ production = [
                         "tags": {"team": "edge"},
                     },
                     # More of them, on what the Gateway generates:
+                    "listeners_from": "None",  # "All": ListenerSets of every namespace add theirs
                     "annotations": {
                         "service.beta.kubernetes.io/azure-load-balancer-tcp-idle-timeout": "30",
                     },

@@ -140,7 +140,7 @@ def _note_traffic(cluster: Any, timeout: float) -> None:
 
 
 @fleet_operation()
-def serving(data: Cluster) -> Steps:
+def serving(data: Cluster, more: Sequence[Object] = ()) -> Steps:
     """
     Wait until every Gateway of our controller is Programmed for its newest generation, every proxy
     runs the wanted image with nothing older left, and every listener answers a real request; where
@@ -149,11 +149,14 @@ def serving(data: Cluster) -> Steps:
 
     Helm reports success half a minute before the first proxy is replaced, with all conditions
     green.
+
+    + more: objects whose ListenerSets and HTTPRoutes have to answer too
     """
     yield from ()
     if not state.is_executing:
         return
-    gateways, routes = _programmed(data)
+    mine = _own_routes(data, more)
+    gateways, routes = _programmed(data, mine)
     sick, wanted = _sick.get(host.name, {}), images.wanted(data)
     if sick:
         fleet_run.note(host, "left as they were before", "; ".join(sick.values()))
@@ -163,13 +166,13 @@ def serving(data: Cluster) -> Steps:
         fleet_run.note(host, "traffic", "not probed: probe.enabled is false")
         return
     run, before = fleet_run.current(), _before.get(host.name, {})
-    requests = _to_prove(data, gateways, routes)
+    requests = _to_prove(mine, gateways, routes, more)
     outcomes: dict[Request, Answer | str] = {}
 
     def unanswered() -> list[str]:
         if outcomes:  # an address may be another one by now
             gateways[:] = _as_they_are(data, gateways)
-            requests[:] = _to_prove(data, gateways, routes)
+            requests[:] = _to_prove(mine, gateways, routes, more)
             outcomes.clear()
         outcomes.update(probe.send_all(requests))
         return probes.problems(outcomes, before)
@@ -201,22 +204,35 @@ def _as_they_are(data: Cluster, gateways: Sequence[Object]) -> list[Any]:
     return [now.get(_key(it), it) for it in gateways]
 
 
-def _to_prove(data: Cluster, gateways: Sequence[Object], routes: Sequence[Object]) -> list[Request]:
+def _own_routes(data: Cluster, more: Sequence[Object] = ()) -> set[tuple[str, str]]:
+    """The HTTPRoutes of the inventory."""
+    of_keys = {(it.namespace, it.name) for it in data.routes if it.kind == "HTTPRoute"}
+    return of_keys | {_key(it) for it in more if it["kind"] == "HTTPRoute"}
+
+
+def _to_prove(
+    mine: set[tuple[str, str]],
+    gateways: Sequence[Object],
+    routes: Sequence[Object],
+    more: Sequence[Object],
+) -> list[Request]:
     """Every listener and every route of the inventory, and what answered before."""
     before = _before.get(host.name, {})
-    mine = {f"{it.namespace}/{it.name}" for it in data.routes if it.kind == "HTTPRoute"}
-    found = _requests(gateways, (it for it in routes if "/".join(_key(it)) in mine))
+    sets = [probes.with_addresses(it, gateways) for it in more if it["kind"] == "ListenerSet"]
+    gateways = [*gateways, *sets]
+    found = _requests(gateways, (it for it in routes if _key(it) in mine))
     others = (it for it in _requests(gateways, routes) if it not in found)
     return [*found, *(it for it in others if probes.at(it) in before)]
 
 
-def _programmed(data: Cluster) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _programmed(
+    data: Cluster, mine: set[tuple[str, str]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """
     Wait for conditions and proxies; then the Gateways that are to serve, and all HTTPRoutes of the
     cluster, which are read only where some have to answer.
     """
     wanted, sick = images.wanted(data), _sick.get(host.name, {})
-    mine = {(it.namespace, it.name) for it in data.routes if it.kind == "HTTPRoute"}
     gateways: list[dict[str, Any]] = []
     routes: list[dict[str, Any]] = []
 
@@ -279,7 +295,7 @@ def repaired(data: Cluster) -> Steps:
     """
     if not state.is_executing or not data.probe.enabled or not _touched():
         return
-    gateways, routes = _programmed(data)
+    gateways, routes = _programmed(data, _own_routes(data))
     behind = proxies.Behind(gateways, _requests(gateways, routes), data.proxy_namespace)
     broken = proxies.without_handshake(behind, fleet_run.now())
     if not broken:

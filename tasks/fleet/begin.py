@@ -23,7 +23,7 @@ from tasks.fleet.run import Refused, Run, current, finish, now, start
 
 #: Deploys that change clusters, those that are refused where a backup could not be sealed, and
 #: those that are where no key is here that opens one.
-CHANGING = ("install", "upgrade", "crds", "rollback", "restore", "drill")
+CHANGING = ("install", "upgrade", "gateways", "crds", "rollback", "restore", "drill")
 BACKED_UP = ("upgrade", "crds", "rollback", "restore", "backup")
 OPENING = ("verify", "restore", "drill")
 #: Clusters at a time. pyinfra takes 20 a core; a cluster costs us little but waiting.

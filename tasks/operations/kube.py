@@ -40,23 +40,29 @@ def apply_steps(
     manifests: Sequence[Mapping[str, Any]],
     force: bool = False,
     before: Callable[[], None] = lambda: None,
+    live: Mapping[str, Mapping[str, Any]] | None = None,
+    place: Callable[[Mapping[str, Any]], str] = lambda _: "",
+    conflict: str = "let that manager give the field up, or leave it out of the inventory",
 ) -> Steps:
     """
     The steps of ``apply``, for operations that do more than that. + before: called where something
-    is going to be written, and not else
+    is going to be written, and not else; + live: the objects by path, where they were read already
+    + place: where an object is written, such as "objects/shop.yaml", for messages; + conflict: what
+      to do where another manager has a field
     """
     wanted = kinds.in_order([dict(it) for it in manifests])
-    live = live_objects(wanted)
+    live = live_objects(wanted) if live is None else live
     writes: list[Manifest] = []
     for manifest in map(Manifest, wanted):
         current = live.get(kinds.path_of(manifest))
         if objects.is_applied(manifest, current):
             continue
-        planned, unchecked = _planned(manifest, force), ""
+        where = f" ({place(manifest)})" if place(manifest) else ""
+        planned, unchecked = _planned(manifest, force, where, conflict), ""
         if planned is None:
             if not any(_makes_way_for(manifest, it) for it in writes) and state.is_executing:
                 raise OperationError(
-                    f"{manifest}: its namespace {manifest['metadata'].get('namespace')} or "
+                    f"{manifest}{where}: its namespace {manifest['metadata'].get('namespace')} or "
                     "its kind does not exist on this cluster: apply it, or the CRDs, first"
                 )
             planned, unchecked = (
@@ -136,19 +142,16 @@ def live_objects(wanted: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any
     return found
 
 
-def _planned(manifest: Manifest, force: bool) -> dict[str, Any] | None:
+def _planned(manifest: Manifest, force: bool, where: str, conflict: str) -> dict[str, Any] | None:
     try:
         return fact(KubeApplyPlan, manifest=manifest, force=force)
     except FactFailed as error:
         text = str(error)
         if ": 409 " in text:
             reason = text.partition(": 409 ")[2]
-            raise OperationError(
-                f"{manifest}: {reason}: let that manager give the field up, or leave it out of "
-                "the inventory"
-            ) from error
+            raise OperationError(f"{manifest}{where}: {reason}: {conflict}") from error
         raise OperationError(
-            f"{manifest}: refused by the API server: {text.partition(': ')[2]}"
+            f"{manifest}{where}: refused by the API server: {text.partition(': ')[2]}"
         ) from error
 
 

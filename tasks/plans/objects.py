@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tasks.plans.defaults import without_defaults
+
 MANAGER = "envoyfleet"
 SERVER_OWNED = (
     "creationTimestamp",
@@ -76,7 +78,9 @@ def same_where_whole(owned: Mapping[str, Any], live: Any, wanted: Any) -> bool:
         mark, _, text = key.partition(":")
         if mark == "f" and isinstance(wanted, Mapping) and text in wanted:
             ours, theirs = wanted[text], live[text]
-            if ours != theirs if not below else not same_where_whole(below, theirs, ours):
+            if not below and without_defaults(ours, text) != without_defaults(theirs, text):
+                return False
+            if below and not same_where_whole(below, theirs, ours):
                 return False
         elif mark == "k":
             keys = json.loads(text)

@@ -24,6 +24,13 @@ def labelled(thing: Object) -> dict[str, Any]:
     return {**thing, "metadata": {**meta, "labels": {**(meta.get("labels") or {}), **LABELS}}}
 
 
+def unlabelled(thing: Object) -> dict[str, Any]:
+    """The object as it was written, for comparing with one that somebody else keeps."""
+    labels = {k: v for k, v in (thing["metadata"].get("labels") or {}).items() if k not in LABELS}
+    rest = {k: v for k, v in thing["metadata"].items() if k != "labels"}
+    return {**thing, "metadata": {**rest, **({"labels": labels} if labels else {})}}
+
+
 def is_ours(live: Object) -> bool:
     """Whether an object of a cluster was applied from an inventory, labels and field manager."""
     labels = live["metadata"].get("labels") or {}

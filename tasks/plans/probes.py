@@ -81,7 +81,8 @@ class Seen:
 def requests(gateway: Object, routes: Iterable[Object]) -> list[Request]:
     """
     One request a listener and host name. ``gateway`` and ``routes`` are objects of the cluster;
-    UDP is left out, because silence proves nothing.
+    UDP is left out, because silence proves nothing. A ListenerSet is asked for as a Gateway, see
+    ``with_addresses``.
     """
     meta = gateway["metadata"]
     name = f"{meta['namespace']}/{meta['name']}"
@@ -104,6 +105,18 @@ def requests(gateway: Object, routes: Iterable[Object]) -> list[Request]:
                     Request(name, listener["name"], scheme, address, port, host, path, route)
                 )
     return found
+
+
+def with_addresses(listener_set: Object, gateways: Iterable[Object]) -> Object:
+    """A ListenerSet that has the addresses of its Gateway, none where that is not among these."""
+    meta, ref = listener_set["metadata"], listener_set["spec"]["parentRef"]
+    parent = ref.get("namespace") or meta["namespace"], ref["name"]
+    found = (
+        it.get("status", {}).get("addresses") or ()
+        for it in gateways
+        if (it["metadata"]["namespace"], it["metadata"]["name"]) == parent
+    )
+    return {**listener_set, "status": {"addresses": next(found, ())}}
 
 
 def _targets(
@@ -135,7 +148,7 @@ def _attached(gateway: Object, listener: Object, route: Object) -> bool:
         namespace = parent.get("namespace") or route["metadata"]["namespace"]
         if (
             (namespace, parent["name"]) == (meta["namespace"], meta["name"])
-            and parent.get("kind", "Gateway") == "Gateway"
+            and parent.get("kind", "Gateway") == gateway.get("kind", "Gateway")
             and parent.get("sectionName", listener["name"]) == listener["name"]
             and parent.get("port", listener["port"]) == listener["port"]
         ):

@@ -243,9 +243,9 @@ spec:
     pytest.param(
         "---".join((route(), policy("open"), policy("closed"))),
         [
-            "error GW320 weu-1: SecurityPolicy shop/closed, a.yaml: is for HTTPRoute shop/cart, and "
-            "so is SecurityPolicy shop/open (a.yaml): only the older one counts: join them in one "
-            "policy"
+            "error GW320 weu-1: SecurityPolicy shop/closed, a.yaml: is for HTTPRoute shop/cart, "
+            "and so is SecurityPolicy shop/open (a.yaml): only the older one counts: join them in "
+            "one policy"
         ],
         id="two policies for one target",
     ),
@@ -316,11 +316,7 @@ def _places(thing: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @given(
     st.sampled_from(
-        [
-            (i, it)
-            for i, thing in enumerate(EVERY)
-            for it in _places(thing["spec"] if "spec" in thing else {})
-        ]
+        [(i, it) for i, thing in enumerate(EVERY) for it in _places(thing.get("spec", {}))]
     ),
     JUNK,
 )

@@ -107,6 +107,9 @@ LIVE_SERVICE = stored(SERVICE, SERVICE_FIELDS)
     [
         pytest.param(GATEWAY, LIVE_GATEWAY, id="as it was applied"),
         pytest.param(ROUTE, LIVE_ROUTE, id="rules, which the server keeps as a whole"),
+        pytest.param(
+            changed(ROUTE, "spec.rules.0.backendRefs.0.weight"), LIVE_ROUTE, id="a default left out"
+        ),
         pytest.param(SERVICE, LIVE_SERVICE, id="a key that the server filled in"),
         pytest.param(
             GATEWAY, changed(LIVE_GATEWAY, "metadata.annotations", {"a": "b"}), id="others add"
@@ -153,7 +156,7 @@ NOT_APPLIED = [
     ),
     pytest.param(
         changed(ROUTE, "spec.rules.0.backendRefs.0.weight"),
-        LIVE_ROUTE,
+        changed(LIVE_ROUTE, "spec.rules.0.backendRefs.0.weight", 2),
         id="a weight left out, of which nobody can say whose it is",
     ),
     pytest.param(

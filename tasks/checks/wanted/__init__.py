@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator
 
 from tasks.checks.findings import Finding
 from tasks.checks.wanted import backends, conflicts, namespaces, parents, policies
+from tasks.checks.wanted.policies import POLICIES as POLICIES
+from tasks.checks.wanted.view import ROUTES as ROUTES
 from tasks.checks.wanted.view import View as View
+
+#: Findings about files, which are there without a view.
+OF_FILES = ("GW310", "GW311", "GW312")
 
 Check = Callable[[View], Iterator[Finding]]
 CHECKS: tuple[Check, ...] = (

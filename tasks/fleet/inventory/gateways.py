@@ -54,7 +54,7 @@ class PublicIp(Strict):
 class Gateway(Strict):
     """
     + address: a fixed IPv4 address of the load balancer, None lets Azure choose; + public_ip: the
-      resource that has it
+      resource that has it; + listeners_from: namespaces whose ListenerSets it takes
     """
 
     name: Name
@@ -63,6 +63,7 @@ class Gateway(Strict):
     address: Text | None = None
     public_ip: PublicIp | None = None
     annotations: dict[str, str] = {}
+    listeners_from: Literal["None", "Same", "All"] = "None"
 
     @field_validator("address")
     @classmethod

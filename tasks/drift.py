@@ -1,0 +1,248 @@
+"""
+Gateways, routes and policies of a cluster, and what the inventory wants of them: compared, shown,
+or put right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra import host, state
+from pyinfra.api.exceptions import OperationError
+
+from tasks import change, desired, gateways
+from tasks.checks import drift as drift_checks
+from tasks.checks import wanted as checks
+from tasks.checks.findings import Finding
+from tasks.connectors.command import KubeCommand
+from tasks.desired import Wanted
+from tasks.fleet import audits, silences
+from tasks.fleet import run as fleet_run
+from tasks.fleet.attempt import attempt, settle
+from tasks.fleet.guard import Steps, fleet_operation
+from tasks.fleet.inventory import Cluster
+from tasks.fleet.recorder import ClusterResult
+from tasks.operations import kube
+from tasks.operations import wanted as reading
+from tasks.plans import conditions, drift, kinds, memory
+from tasks.plans.kinds import GATEWAY_API, title
+from tasks.plans.references import Reference, to
+
+Object = Mapping[str, Any]
+SCHEMA = "envoyfleet.gateways/1"
+COLUMNS = ("cluster", "objects", "missing", "changed", "not wanted", "kept by others", "wrong")
+STATES: tuple[drift.State, ...] = ("missing", "changed", "not wanted", "kept by others")
+POLICIES = tuple(kind for _, kind in checks.POLICIES)
+
+_rows: dict[str, dict[str, Any]] = {}
+#: By cluster: what routes and policies lacked before this run wrote anything.
+_unmet: dict[str, list[str]] = {}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One cluster: what it has, what differs, and what is wrong with what is wanted."""
+
+    live: Mapping[Reference, dict[str, Any]]
+    drift: drift.Drift
+    findings: Sequence[Finding]
+
+
+def only_shown() -> bool:
+    """Whether this run is to show drift. Raises Refused where clusters say different things."""
+    said = {it.check for it in fleet_run.current().clusters.values()}
+    if len(said) > 1:
+        raise fleet_run.Refused("check is true for some clusters: use --data check=true for all")
+    return fleet_run.cluster().check
+
+
+def of_the_fleet() -> None:
+    """Deploy code: compare every cluster, print one table at the end, exit 3 where one differs."""
+    run = fleet_run.audit()
+    run.finish_audit = _print
+    data = fleet_run.cluster()
+    shown(name="Gateways", wanted=desired.wanted(host.name, data), data=data)
+
+
+def put_right() -> None:
+    """
+    Deploy code: everything that the inventory wants of this cluster. Raises Refused, before any
+    cluster is touched, where it is wrong as it is written.
+    """
+    data = fleet_run.cluster()
+    wanted = desired.wanted(host.name, data)
+    wrong = _errors(wanted.findings, data)
+    if wrong:
+        raise fleet_run.Refused("\n".join(it.text for it in wrong))
+    with attempt("Gateways") as it:
+        gateways.watched(name="Watch traffic", data=data)
+        applied(name="Objects", wanted=wanted, data=data)
+        proven(name="Traffic", wanted=wanted, data=data)
+    with it.always():
+        gateways.judged(name="Traffic meanwhile", data=data)
+        change.ended(name="Lease", data=data)
+    settle(it)
+
+
+@fleet_operation()
+def shown(wanted: Wanted, data: Cluster) -> Steps:
+    """One cluster as it is beside what is wanted of it. Reads only: one LIST a kind."""
+    yield from ()
+    found = compared(wanted, data)
+    fleet_run.current().findings += [
+        *found.findings,
+        *drift_checks.findings(host.name, found.drift.differences, wanted.origins),
+    ]
+    _rows[host.name] = {
+        "objects": len(wanted.objects),
+        "wrong": len(found.findings),
+        "drift": [
+            drift.as_dict(it, wanted.origins.get(to(it.thing))) for it in found.drift.differences
+        ],
+    }
+
+
+@fleet_operation()
+def applied(wanted: Wanted, data: Cluster) -> Steps:
+    """
+    Apply what differs, in reference order, and take away what is not wanted any more where that is
+    asked for. Whatever is wrong stops the cluster before the first write.
+    """
+    found = compared(wanted, data)
+    _heed(found, data)
+    _unmet[host.name] = _unproven(wanted.objects, found.live, data)
+    left = found.drift.leftovers
+    gone = sorted(left, key=_rank, reverse=True) if data.prune else []
+    _heed_users(gone, found.live, data)
+    for it in found.drift.differences:
+        if it.state == "kept by others":
+            said = drift_checks.findings(host.name, [it], wanted.origins)
+            host.log(f"hint: {said[0].text}")
+    if left and not data.prune:
+        names = ", ".join(title(it) for it in left)
+        fleet_run.note(host, "not wanted any more", f"{names} (prune=true deletes them)")
+
+    def before() -> None:
+        _, every = gateways.of_our_controller(
+            data, _of(found.live, "GatewayClass"), _of(found.live, "Gateway")
+        )
+        gateways.remember_the_sick(data, [it for it in every if to(it) not in wanted.origins])
+        change.begin(data)
+        identities = [memory.identity(it) for it in gone]
+        change.remember_objects(data, [*found.drift.writes, *identities], found.drift.writes)
+
+    gateways.keep_others_proxies(data)
+    steps = kube.apply_steps(
+        found.drift.writes,
+        data.take_back,
+        before,
+        live=reading.by_path(found.live),
+        place=lambda it: wanted.origins[to(it)],
+        conflict="write it into the inventory, or take it back with --data take_back=true",
+    )
+    yield from [*steps, *_taken_away(gone, before)]
+
+
+@fleet_operation()
+def proven(wanted: Wanted, data: Cluster) -> Steps:
+    """
+    Wait until the controller has taken up every route and policy, then ask for real answers. Where
+    nothing was written and nothing is wanting, nobody is asked.
+    """
+    yield from ()
+    if not state.is_executing:
+        return
+    if host.name not in fleet_run.current().changed and not _unmet.get(host.name):
+        fleet_run.note(host, "objects", f"{len(wanted.objects)} as they should be")
+        return
+    things = [it for it in wanted.objects if it["kind"] in (*checks.ROUTES, *POLICIES)]
+
+    def missing() -> list[str]:
+        there = {to(it): it for it in kube.live_objects(things).values()}
+        return _unproven(things, there, data)
+
+    kube.wait_until(missing, data.timeout)
+    yield from gateways.serving._inner(data=data, more=wanted.objects)
+
+
+def compared(wanted: Wanted, data: Cluster) -> Compared:
+    """A cluster beside what is wanted of it. Reads only."""
+    live = reading.live(wanted.objects)
+    view = checks.View(host.name, wanted.objects, wanted.origins, [*live.values()])
+    of_files = [it for it in wanted.findings if it.code in checks.OF_FILES]
+    return Compared(live, drift.drift(wanted.objects, live), [*of_files, *checks.findings(view)])
+
+
+def _heed(found: Compared, data: Cluster) -> None:
+    """Warnings are said; raises OperationError where an error is not silenced."""
+    wrong = _errors(found.findings, data)
+    for it in found.findings:
+        if it.severity == "warning":
+            host.log(f"warning: {it.text}")
+    if wrong:
+        raise OperationError("; ".join(it.text for it in wrong))
+
+
+def _heed_users(gone: Sequence[Object], live: Mapping[Reference, Object], data: Cluster) -> None:
+    users = drift.still_used(gone, live.values()) if gone else {}
+    found = [drift_checks.still_used(host.name, *it) for it in users.items()]
+    wrong = _errors(found, data)
+    if wrong:
+        raise OperationError("; ".join(it.text for it in wrong))
+
+
+def _errors(findings: Iterable[Finding], data: Cluster) -> list[Finding]:
+    """Those that no silence of the inventory holds back."""
+    judgement = silences.held_back(findings, data, fleet_run.now().date())
+    return [it for it in judgement.open if it.severity == "error"]
+
+
+def _unproven(
+    things: Iterable[Object], live: Mapping[Reference, Object], data: Cluster
+) -> list[str]:
+    """What routes and policies lack of being in force, as the cluster says it."""
+    found = []
+    for thing in things:
+        there = live.get(to(thing))
+        if there is None:
+            continue
+        if thing["kind"] in checks.ROUTES:
+            found += conditions.route(there, data.controller_name)
+        elif thing["kind"] in POLICIES and not thing["spec"].get("targetSelectors"):
+            found += conditions.policy(there, data.controller_name)
+        elif thing["kind"] == "Gateway":
+            found += conditions.gateway(there)
+    return found
+
+
+def _taken_away(gone: Sequence[Object], before: Any) -> Iterator[KubeCommand]:
+    """Only these very objects: the server compares the uid."""
+    if gone:
+        for it in gone:
+            kube.show(f"Will delete {title(it)}", [])
+        before()
+    for it in gone:
+        same = {"preconditions": {"uid": it["metadata"]["uid"]}}
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", **same}
+        yield KubeCommand("DELETE", kinds.path_of(it), body=body, ok=[404])
+
+
+def _rank(thing: Object) -> int:
+    return kinds.kind_of(thing["apiVersion"], thing["kind"]).rank
+
+
+def _of(live: Mapping[Reference, dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [it for key, it in live.items() if (key.group, key.kind) == (GATEWAY_API, kind)]
+
+
+def _print(results: list[ClusterResult]) -> None:
+    audits.show(results, _rows, SCHEMA, COLUMNS, _line)
+
+
+def _line(name: str, row: Mapping[str, Any]) -> list[str]:
+    if "unreachable" in row:
+        return [name, str(row["unreachable"]), *[""] * (len(COLUMNS) - 2)]
+    counts = [sum(it["state"] == one for it in row["drift"]) for one in STATES]
+    return [name, str(row["objects"]), *map(str, counts), str(row["wrong"])]
