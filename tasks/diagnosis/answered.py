@@ -65,7 +65,7 @@ def answered(exchange: Exchange | None, entry: Entry | None) -> tuple[AnsweredBy
     if entry is not None:
         who, why = _by_entry(entry)
         return who, f"{entry.source}:{entry.line}: {why}"
-    if exchange is not None:
+    if exchange is not None and (exchange.status is not None or exchange.error):
         return _by_exchange(exchange)
     return "upstream", "neither a response nor a line of a log is at hand: nothing speaks for Envoy"
 
@@ -133,4 +133,4 @@ def _by_exchange(exchange: Exchange) -> tuple[AnsweredBy, str]:
 def _by_error(error: str) -> tuple[AnsweredBy, str]:
     if _GAVE_UP.search(error):
         return "client", f"no response, the caller ended it: {error}"
-    return "envoy", f"no response, the connection was refused or closed: {error or 'no error'}"
+    return "envoy", f"no response, the connection was refused or closed: {error}"

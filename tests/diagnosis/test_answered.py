@@ -178,6 +178,7 @@ def test_a_line_goes_before_a_response() -> None:
 def test_with_nothing() -> None:
     why = "neither a response nor a line of a log is at hand: nothing speaks for Envoy"
     assert answered(None, None) == ("upstream", why)
+    assert answered(got(None), None) == ("upstream", why), "a request that was not sent"
 
 
 def test_captures_of_real_envoys() -> None:

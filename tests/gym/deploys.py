@@ -18,6 +18,7 @@ from shutil import copytree, rmtree
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tasks.plans import requests
 from tests.gym import judge
 from tests.gym.archive import LIVE
 from tests.gym.cluster import Cluster
@@ -60,6 +61,8 @@ class Deploys:
             request = ["--data", f"request={written(ask, self.cluster.address(ask.gateway))}"]
         if not can_show(ask):
             request += ["--data", "send=False"]
+        elif ask.url and ask.method not in requests.SAFE:
+            request += ["--data", "send=True"]
         time.sleep(LATER)
         with ThreadPoolExecutor(2) as pool:
             live = pool.submit(self._run, "diagnose", request) if fault.live else None
