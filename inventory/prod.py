@@ -53,6 +53,7 @@ _fleet = {
         {"name": "public", "namespace": "edge", "listeners": [{"name": "http", "port": 80}]},
     ],
     "routes": [],
+    "dynamic_routing": [],  # of deploys/dynamic_routing.py, an example is at the end
     # Of deploys/gateways.py, docs/gateways.md:
     "objects": [],  # ["objects/*.yaml.j2"]: files of objects, beside gateways and routes
     "values": {},  # {"zone": "weu.example.com"}: what the templates among them are given
@@ -347,6 +348,29 @@ production = [
                     "gateway": "edge/public",
                     "listener": "db",
                     "backends": [{"service": "db", "port": 5432}],
+                },
+            ],
+            # Each client to the one server that a resolver names, docs/dynamic_routing.md:
+            "dynamic_routing": [
+                {
+                    "name": "join",
+                    "namespace": "shop",
+                    "gateway": "edge/public",
+                    "listener": "https",
+                    "hostnames": ["join.example.com"],
+                    "path": "/join",  # and all below it
+                    "parameter": "client_id",
+                    "resolver": {
+                        "service": "resolver",
+                        "port": 8080,
+                        "path": "/where",
+                        "timeout": "250ms",
+                        "answer": "hostport",  # the key of its JSON answer: "10.244.0.5:8081"
+                        "open": True,  # False: no client may ask it
+                    },
+                    "servers": {"service": "server", "port": 8081},
+                    "allowed": {"cidrs": ["10.244.0.0/16"], "ports": [8081]},
+                    "client": None,  # one that the resolver knows, to prove the way with
                 },
             ],
         },

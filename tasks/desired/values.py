@@ -6,7 +6,7 @@ from typing import Any
 
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.render import render
-from tasks.plans import images
+from tasks.plans import dynamic_routing, images
 
 
 def values(name: str, data: Cluster, part: str = "") -> dict[str, Any]:
@@ -28,4 +28,5 @@ def values(name: str, data: Cluster, part: str = "") -> dict[str, Any]:
         controller_name=data.controller_name,
         deploy_type=data.deploy_type,
         watch_namespaces=data.watch_namespaces,
+        lua=bool(data.dynamic_routing) and dynamic_routing.asks_for_lua(data.envoy_gateway_version),
     )[0]

@@ -234,6 +234,7 @@ def test_values_of_the_chart_arrive_as_they_are(data: Cluster, text: str) -> Non
         controller_name=data.controller_name,
         deploy_type=data.deploy_type,
         watch_namespaces=[data.namespace],
+        lua=bool(data.image_pull_secrets),
     )
     own = values["config"]["envoyGateway"]
     assert values["global"] == {
@@ -250,6 +251,8 @@ def test_values_of_the_chart_arrive_as_they_are(data: Cluster, text: str) -> Non
         "deploy": {"type": data.deploy_type},
         "watch": {"type": "Namespaces", "namespaces": [data.namespace]},
     }
+    lua = {"enableLua": True} if data.image_pull_secrets else None
+    assert own.get("extensionApis") == lua
 
 
 def with_public_ips(merged: bool, *gateways: dict[str, Any]) -> Cluster:

@@ -9,6 +9,7 @@ from tasks.fleet.inventory.base import Strict as Strict
 from tasks.fleet.inventory.certificates import Certificate as Certificate
 from tasks.fleet.inventory.certificates import Issuer as Issuer
 from tasks.fleet.inventory.cluster import Cluster as Cluster
+from tasks.fleet.inventory.dynamic_routing import DynamicRoute as DynamicRoute
 from tasks.fleet.inventory.gateways import Gateway as Gateway
 from tasks.fleet.inventory.gateways import PublicIp as PublicIp
 from tasks.fleet.inventory.gateways import Route as Route

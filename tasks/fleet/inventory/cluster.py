@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from tasks.fleet.inventory.base import Name, Strict, Text, listed
 from tasks.fleet.inventory.certificates import Certificate, Expiring, Issuer
+from tasks.fleet.inventory.dynamic_routing import DynamicRoute
 from tasks.fleet.inventory.gateways import Gateway, PublicIp, Route
 from tasks.fleet.inventory.monitoring import Diagnosis, Monitoring
 from tasks.fleet.inventory.proxies import Controller, Images, Proxy
@@ -61,6 +62,7 @@ class Cluster(Strict):
     proxy: Proxy = Proxy()
     gateways: list[Gateway] = []
     routes: list[Route] = []
+    dynamic_routing: list[DynamicRoute] = []
     objects: Annotated[list[Text], BeforeValidator(listed)] = []
     values: dict[str, Any] = {}
     check: bool = False
