@@ -44,10 +44,11 @@ def at(port: int) -> Json:
     return {"socket_address": {"address": ADDRESS, "port_value": port}}
 
 
-def http_filter(table: Json, **manager: Any) -> Json:
-    routers = [{"name": "envoy.filters.http.router", "typed_config": typed(ROUTER)}]
+def http_filter(table: Json, before: Sequence[Json] = (), **manager: Any) -> Json:
+    """+ before: HTTP filters that come before the router"""
+    filters = [*before, {"name": "envoy.filters.http.router", "typed_config": typed(ROUTER)}]
     manager = {"stat_prefix": "it", "delayed_close_timeout": "0.010s", **manager}
-    config = typed(MANAGER, route_config=table, http_filters=routers, **manager)
+    config = typed(MANAGER, route_config=table, http_filters=filters, **manager)
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
 
 
@@ -75,10 +76,12 @@ def chain(name: str, match: Json, tls: bool, socket: Json) -> Json:
 
 
 @contextlib.contextmanager
-def running(listeners: Sequence[Json], folder: Path, release: str) -> Iterator[str]:
+def running(
+    listeners: Sequence[Json], folder: Path, release: str, clusters: Sequence[Json] = ()
+) -> Iterator[str]:
     """Its /config_dump; + release: of Envoy Gateway, whose Envoy it is"""
     folder.mkdir(parents=True, exist_ok=True)
-    static = {"listeners": list(listeners)}
+    static = {"listeners": list(listeners), "clusters": list(clusters)}
     bootstrap = {"admin": {"address": at(ADMIN)}, "static_resources": static}
     path = folder / "bootstrap.json"
     path.write_text(json.dumps(bootstrap))
