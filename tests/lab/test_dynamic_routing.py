@@ -59,6 +59,8 @@ REFUSED = {
 #: Addresses that are no server of ours: the script refuses what is not allowed, Envoy what is no
 #: endpoint.
 OUTSIDE = ("outside", "itself", "port", "stranger")
+#: What a client says to be served by whoever is well.
+RETRY = {"x-envoy-retry-on": "connect-failure,5xx", "x-envoy-max-retries": "9"}
 CLIENTS = [f"client-{number}" for number in range(100)]
 
 
@@ -154,7 +156,7 @@ def test_script_answers_whatever_goes_wrong_itself(
             assert ask(here, start + 6, "/join?client_id=7").status == 503, "no such cluster"
             back = ask(here, start, "/join?client_id=7", **{"x-dynamic-routing": "lab/demo/join"})
             assert back.status == 508
-            pinned = {ask(here, start, "/join?client_id=dead").status for _ in range(9)}
+            pinned = {ask(here, start, "/join?client_id=dead", **RETRY).status for _ in range(9)}
             assert pinned == {503}
             elsewhere = {ask(here, start + 7, "/join?client_id=dead").status for _ in range(9)}
             assert 200 in elsewhere, "a retry leaves the server that was named: hence our policy"
@@ -228,7 +230,7 @@ RETRIES = {
 
 
 def test_a_dead_server_is_no_reason_to_join_another_one(joined: Joined) -> None:
-    """Even where the policy of the Gateway retries."""
+    """Even where the policy of the Gateway retries, or the client asks for it."""
     joined.kubectl("apply", "--filename", "-", text=json.dumps(RETRIES))
     try:
         joined.kubectl(
@@ -236,6 +238,7 @@ def test_a_dead_server_is_no_reason_to_join_another_one(joined: Joined) -> None:
             "--for=jsonpath={.status.ancestors[0].conditions[0].status}=True",
         )
         assert {joined.ask("/join?client_id=dead").status for _ in range(20)} == {503}
+        assert {joined.ask("/join?client_id=dead", **RETRY).status for _ in range(20)} == {503}
     finally:
         joined.kubectl("delete", "backendtrafficpolicy", "retries", "-n", "edge")
 
