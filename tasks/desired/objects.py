@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.desired import teams
+from tasks.desired import limits, teams
 from tasks.fleet.inventory import Cluster, PublicIp
 from tasks.fleet.render import render
 from tasks.plans import access_logs, asking, images
@@ -61,7 +61,15 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
             admitted=teams.admitted(data, gateway),
             part=part,
         )
-        found += render("gateway/clienttrafficpolicy.yaml.j2", name, gateway=gateway, part=part)
+        limited = gateway.limits or data.limits
+        found += render(
+            "gateway/clienttrafficpolicy.yaml.j2",
+            name,
+            gateway=gateway,
+            clients=limited and limited.clients,
+            part=part,
+        )
+        found += limits.traffic_policy(name, "Gateway", gateway, limited)
     for route in data.routes:
         namespace, _, parent = route.gateway.partition("/")
         found += render(
@@ -73,6 +81,8 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
             api=images.tcproute_api(data.envoy_gateway_version),
             part=f"{route.namespace}-{route.name}",
         )
+        found += limits.traffic_policy(name, route.kind, route, route.limits)
+    found += limits.backend_tls(name, data)
     found += teams.grants(name, data)
     return [labelled(it) for it in found]
 

@@ -13,6 +13,7 @@ from tasks.fleet.inventory.dynamic_routing import DynamicRoute as DynamicRoute
 from tasks.fleet.inventory.gateways import Gateway as Gateway
 from tasks.fleet.inventory.gateways import PublicIp as PublicIp
 from tasks.fleet.inventory.gateways import Route as Route
+from tasks.fleet.inventory.limits import Limits as Limits
 from tasks.fleet.inventory.monitoring import Grafana as Grafana
 from tasks.fleet.inventory.monitoring import Monitoring as Monitoring
 from tasks.fleet.inventory.monitoring import Objectives as Objectives

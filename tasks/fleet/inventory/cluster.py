@@ -10,6 +10,7 @@ from tasks.fleet.inventory.base import Name, Strict, Text, listed
 from tasks.fleet.inventory.certificates import Certificate, Expiring, Issuer
 from tasks.fleet.inventory.dynamic_routing import DynamicRoute
 from tasks.fleet.inventory.gateways import Gateway, PublicIp, Route
+from tasks.fleet.inventory.limits import Limits
 from tasks.fleet.inventory.monitoring import Diagnosis, Monitoring
 from tasks.fleet.inventory.proxies import Controller, Images, Proxy
 from tasks.fleet.inventory.runs import Backup, Hold, Notification, Probe, Proof, Silence, Window
@@ -60,6 +61,7 @@ class Cluster(Strict):
     images: Images = Images()
     controller: Controller = Controller()
     proxy: Proxy = Proxy()
+    limits: Limits | None = None
     gateways: list[Gateway] = []
     routes: list[Route] = []
     dynamic_routing: list[DynamicRoute] = []

@@ -5,9 +5,13 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tasks.fleet.inventory.base import Name, Port, Strict, Text
+from tasks.fleet.inventory.limits import Limits
+
+#: What tells one route of HTTP from another, and is nothing to the others.
+OF_HTTP = ("hostnames", "path", "headers", "methods")
 
 
 class Listener(Strict):
@@ -54,7 +58,8 @@ class PublicIp(Strict):
 class Gateway(Strict):
     """
     + address: a fixed IPv4 address of the load balancer, None lets Azure choose; + public_ip: the
-      resource that has it; + listeners_from: namespaces whose ListenerSets it takes
+      resource that has it; + listeners_from: namespaces whose ListenerSets it takes; + limits: None
+      takes the cluster's
     """
 
     name: Name
@@ -64,6 +69,7 @@ class Gateway(Strict):
     public_ip: PublicIp | None = None
     annotations: dict[str, str] = {}
     listeners_from: Literal["None", "Same", "All"] = "None"
+    limits: Limits | None = None
 
     @field_validator("address")
     @classmethod
@@ -74,23 +80,78 @@ class Gateway(Strict):
             raise ValueError(f"{value!r} is no IPv4 address") from None
 
 
+class BackendTls(Strict):
+    """
+    Proxies speak TLS to the Service: a BackendTLSPolicy.
+
+    + hostname: in the certificate it serves; + authority: a ConfigMap with ca.crt in the Service's
+      namespace, None are the public ones
+    """
+
+    hostname: Text
+    authority: Name | None = None
+
+
 class Backend(Strict):
     service: Name
     port: Port
     weight: Annotated[int, Field(ge=0)] = 1
+    tls: BackendTls | None = None
+
+
+class Method(Strict):
+    """Of gRPC: + service: with its package, such as "shop.v1.Cart"; + method: None is all of it."""
+
+    service: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z_0-9.]*$")]
+    method: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z_0-9]*$")] | None = None
 
 
 class Route(Strict):
     """
     + listener: the listener's name, None attaches to all of the Gateway. + gateway:
-      "namespace/name".
+      "namespace/name"
+    + path: a prefix, of an HTTPRoute; + methods: of a GRPCRoute, empty are all; + headers: only
+      requests that have all of these
     """
 
     name: Name
     namespace: Name
     gateway: Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")]
     listener: Name | None = None
-    kind: Literal["HTTPRoute", "TCPRoute"] = "HTTPRoute"
+    kind: Literal["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"] = "HTTPRoute"
     hostnames: list[Text] = []
     path: Text = "/"
+    headers: dict[str, Text] = {}
+    methods: list[Method] = []
+    limits: Limits | None = None
     backends: Annotated[list[Backend], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Route:
+        """What other kinds have no place for; TCPRoutes always took what is said of HTTP."""
+        beside = {
+            "HTTPRoute": ["methods"],
+            "GRPCRoute": ["path"],
+            "TLSRoute": ["path", "headers", "methods"],
+            "TCPRoute": ["headers", "methods"],
+            "UDPRoute": list(OF_HTTP),
+        }[self.kind]
+        for key in beside:
+            if key in self.model_fields_set:
+                raise ValueError(f"route {self.name} is a {self.kind}, which has no {key}")
+        if self.kind == "TLSRoute" and not self.hostnames:
+            raise ValueError(f"route {self.name} is a TLSRoute, which needs hostnames")
+        limits = self.limits
+        if limits is None:
+            return self
+        if limits.clients is not None:
+            raise ValueError(
+                f"route {self.name}: limits.clients is of connections, which a Gateway has: put it "
+                f"into limits of {self.gateway}"
+            )
+        if self.kind not in ("HTTPRoute", "GRPCRoute"):
+            other = {"timeouts", "circuit_breaker"}
+            odd = [it for it in Limits.model_fields if getattr(limits, it) and it not in other]
+            if odd:
+                raise ValueError(f"route {self.name} is a {self.kind}, which has no {odd[0]}")
+        return self
