@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tasks.checks.findings import Finding, Where
+from tasks.checks.findings import Finding, Severity, Where
 from tasks.plans.kinds import title
 from tasks.plans.limits import AFTER_TIMEOUT, Chain, Way, at, chain, seconds, ways
 
@@ -38,7 +38,7 @@ class _Said:
 
     def __call__(self, cluster: str) -> Finding:
         where = Where(cluster, title(self.thing), self.part)
-        severity = "info" if self.code == "GW355" else "warning"
+        severity: Severity = "info" if self.code == "GW355" else "warning"
         return Finding(self.code, severity, where, self.what, self.fix)
 
 
@@ -53,8 +53,8 @@ def _of_rule(way: Way, it: Chain, number: int, rule: Object) -> Iterator[_Said]:
             "GW353",
             thing,
             part,
-            f"a request may take {told(it.request)}, and ends after {told(it.stream_idle)} in which "
-            "nothing moves: a backend that thinks for longer is never heard (504)",
+            f"a request may take {told(it.request)}, and ends after {told(it.stream_idle)} in "
+            "which nothing moves: a backend that thinks for longer is never heard (504)",
             f"set streamIdleTimeout to {told(it.request)} or more",
         )
     if it.stream and it.request and it.stream < it.request and it.said:
@@ -93,8 +93,8 @@ def _tries(it: Chain, thing: Object, part: str | None) -> Iterator[_Said]:
             "GW351",
             thing,
             part,
-            f"one try may take {told(it.each)} and the whole request {told(it.request)}: a slow try "
-            "is never repeated",
+            f"one try may take {told(it.each)} and the whole request {told(it.request)}: a slow "
+            "try is never repeated",
             f"make the timeout of a try less than {told(it.request / it.tries)}, or the request's "
             "longer",
         )
@@ -114,8 +114,8 @@ def _tries(it: Chain, thing: Object, part: str | None) -> Iterator[_Said]:
             thing,
             part,
             f"a connection may take {told(it.connect)} and "
-            f"{'a try' if it.each else 'the request'} {told(ends)}: an endpoint that does not answer "
-            "is never left for another",
+            f"{'a try' if it.each else 'the request'} {told(ends)}: an endpoint that does not "
+            "answer is never left for another",
             f"make connectTimeout less than {told(ends)}; a second is long inside a cluster",
         )
 

@@ -110,9 +110,11 @@ def _first(policies: Iterable[Object], thing: Object) -> Object | None:
 
 def _together(above: Object | None, own: Object | None) -> Object:
     """A route's policy stands in for the Gateway's, unless it says how it is merged into it."""
+    under: Object = above["spec"] if above else {}
+    over: Object = own["spec"] if own else {}
     if own is None or above is None:
-        return (own or above or {"spec": {}})["spec"]
-    return merged(above["spec"], own["spec"]) if own["spec"].get("mergeType") else own["spec"]
+        return over or under
+    return merged(under, over) if over.get("mergeType") else over
 
 
 def merged(under: Object, over: Object) -> Object:

@@ -111,7 +111,7 @@ class Route(Strict):
     + listener: the listener's name, None attaches to all of the Gateway. + gateway:
       "namespace/name"
     + path: a prefix, of an HTTPRoute; + methods: of a GRPCRoute, empty are all; + headers: only
-      requests that have all of these
+      requests that have all of these, a value with ^ before it is a regular expression
     """
 
     name: Name

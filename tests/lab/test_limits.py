@@ -1,0 +1,344 @@
+"""
+Limits of the inventory take effect on real traffic: what is too much is refused, what is too slow
+is ended, and who the client is is heard of from those that may say it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+import pytest
+
+from tasks.lab import state
+from tests.lab import serving
+from tests.lab.fleet import Fleet, opened
+from tests.lab.running import until
+
+pytestmark = pytest.mark.lab
+
+Json = dict[str, Any]
+CONNECTIONS, STREAMS, AT_ONCE = 12, 5, 6
+HTTP = [{"name": "http", "port": 80}]
+GATEWAYS = [
+    {
+        "name": "narrow",
+        "namespace": "edge",
+        "listeners": HTTP,
+        "limits": {
+            "clients": {"connections": CONNECTIONS, "streams": STREAMS, "request_received": "1s"},
+            "timeouts": {"request": "2s"},
+        },
+    },
+    {
+        "name": "told",
+        "namespace": "edge",
+        "listeners": HTTP,
+        "limits": {"clients": {"proxy_protocol": "required"}},
+    },
+    {
+        "name": "hops",
+        "namespace": "edge",
+        "listeners": HTTP,
+        "limits": {"clients": {"trusted_hops": 1}},
+    },
+]
+#: Limits of a route, by its name.
+LIMITS: dict[str, Json] = {
+    "plain": {},
+    "codes": {"retries": {"times": 2, "codes": [502]}},
+    "each": {"retries": {"times": 2, "each": "300ms"}},
+    "again": {"retries": {"times": 2, "each": "300ms", "on": ["reset"]}},
+    "breaker": {"circuit_breaker": {"requests": 2, "pending": 1}},
+    "budget": {
+        "retries": {"times": 1, "codes": [502]},
+        "circuit_breaker": {"retry_budget": 0},
+    },
+    "rate": {"rates": [{"requests": 3, "per": "Hour"}]},
+    "users": {"rates": [{"requests": 2, "per": "Hour", "headers": {"x-user": "*"}}]},
+    "buffer": {"request_buffer": "1Ki"},
+}
+OF_CLIENT = {"rates": [{"requests": 2, "per": "Hour", "clients": "203.0.113.0/24"}]}
+
+
+def route(name: str, gateway: str, limits: Json) -> Json:
+    return {
+        "name": name,
+        "namespace": "demo",
+        "gateway": f"edge/{gateway}",
+        "hostnames": [f"{name}.lab.test"],
+        "backends": [{"service": "obeys", "port": serving.OBEYS}],
+        **({"limits": limits} if limits else {}),
+    }
+
+
+ROUTES = [
+    *(route(name, "narrow", limits) for name, limits in LIMITS.items()),
+    route("told", "told", {}),
+    route("hops", "hops", OF_CLIENT),
+]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Gateways of one cluster, by name the address of each."""
+
+    fleet: Fleet
+    addresses: dict[str, str]
+
+    def ask(
+        self, host: str, path: str = "/", gateway: str = "narrow", body: bytes = b"", **headers: str
+    ) -> tuple[int, Json]:
+        """The status, and what the application says of the request, where it was asked."""
+        connection = http.client.HTTPConnection(self.addresses[gateway], 80, timeout=60)
+        more = {key.replace("_", "-"): it for key, it in headers.items()}
+        try:
+            there = {"Host": f"{host}.lab.test", "Connection": "close", **more}
+            connection.request("POST" if body else "GET", path, body or None, there)
+            answer = connection.getresponse()
+            said = answer.read()
+        finally:
+            connection.close()
+        return answer.status, json.loads(said) if said.startswith(b"{") else {"text": said.decode()}
+
+    def seen(self, path: str) -> int:
+        """How many requests for this path the application had."""
+        return int(self.ask("plain", f"/seen{path}")[1]["seen"])
+
+    def stats(self) -> dict[str, float]:
+        """Those of the narrow Gateway's proxy; of each series, all its labels summed."""
+        cluster = self.fleet.names[0]
+        label = "gateway.envoyproxy.io/owning-gateway-name=narrow"
+        place = ("--namespace", "envoy-gateway-system")
+        names = ("get", "pods", "--selector", label, *place, "--output", "name")
+        pod = self.fleet.kubectl(cluster, *names).strip().removeprefix("pod/")
+        path = f"/api/v1/namespaces/{place[1]}/pods/{pod}:19001/proxy/stats/prometheus"
+        found: Counter[str] = Counter()
+        for line in self.fleet.kubectl(cluster, "get", "--raw", path).splitlines():
+            if line and not line.startswith("#"):
+                name, _, value = line.rpartition(" ")
+                found[name.partition("{")[0]] += float(value)  # type: ignore[assignment]
+        return dict(found)
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """The lab's first cluster, with three more Gateways and an application on this machine."""
+    fleet = opened(tmp_path_factory.mktemp("limits"))
+    cluster = fleet.names[0]
+    outside = state.running(fleet.lab.name).gateway
+    things = {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": serving.objects("obeys", serving.OBEYS, outside),
+    }
+    fleet.lab.kubectl("--context", cluster, "apply", "-f", "-", text=json.dumps(things))
+    gateways = ("--data", f"gateways={json.dumps(GATEWAYS)}")
+    # Nothing that a probe sends is heard where PROXY protocol is wanted.
+    data = (
+        *gateways,
+        "--data",
+        f"routes={json.dumps(ROUTES)}",
+        "--data",
+        'probe={"enabled":false}',
+    )
+    with serving.serving(outside):
+        ended = fleet.pyinfra("install", "-y", "--limit", cluster, *data)
+        assert ended.code == 0, ended.text
+        addresses = {str(it["name"]): address(fleet, str(it["name"])) for it in GATEWAYS}
+        found = Edge(fleet, addresses)
+        until("the routes to be served", lambda: found.ask("plain")[0] == 200)
+        until("the last route to be served", lambda: found.ask("hops", gateway="hops")[0] == 200)
+        yield found
+    for kind, names in (("httproute", [it["name"] for it in ROUTES]), ("service", ["obeys"])):
+        fleet.kubectl(cluster, "delete", kind, "--namespace", "demo", *names)
+    policies = ("backendtrafficpolicy", "--namespace", "demo", "--all")
+    fleet.kubectl(cluster, "delete", *policies)
+    for kind in ("gateway", "clienttrafficpolicy", "backendtrafficpolicy"):
+        names = [str(it["name"]) for it in GATEWAYS]
+        fleet.kubectl(cluster, "delete", kind, "--namespace", "edge", "--ignore-not-found", *names)
+
+
+def address(fleet: Fleet, name: str) -> str:
+    path = "{.status.addresses[0].value}"
+    place = ("--namespace", "edge", "--output", f"jsonpath={path}")
+    found = ""
+
+    def has() -> bool:
+        nonlocal found
+        found = fleet.kubectl(fleet.names[0], "get", "gateway", name, *place)
+        return bool(found)
+
+    until(f"an address of Gateway {name}", has)
+    return found
+
+
+def test_one_connection_too_many_is_closed(edge: Edge) -> None:
+    there = (edge.addresses["narrow"], 80)
+    before = edge.stats().get("envoy_connection_limit_limited_connections", 0)
+    kept = []
+    try:
+        for _ in range(CONNECTIONS):
+            kept.append(socket.create_connection(there, timeout=30))
+            # A request on each, so that the proxy has it and not the network alone.
+            kept[-1].sendall(b"GET / HTTP/1.1\r\nHost: plain.lab.test\r\n\r\n")
+            assert b"200" in kept[-1].recv(65536)
+        with socket.create_connection(there, timeout=30) as more:
+            assert ended(more)
+    finally:
+        for it in kept:
+            it.close()
+    until("room for connections", lambda: edge.stats() and edge.ask("plain")[0] == 200)
+    assert edge.stats()["envoy_connection_limit_limited_connections"] > before
+
+
+def ended(stream: socket.socket) -> bool:
+    """Whether the other side ends it without a word."""
+    try:
+        stream.sendall(b"GET / HTTP/1.1\r\nHost: plain.lab.test\r\n\r\n")
+        return stream.recv(65536) == b""
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+
+
+def test_so_many_streams_in_one_connection(edge: Edge) -> None:
+    """The proxy says how many, and refuses one more of a client that does not listen."""
+    connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    connection.initiate_connection()
+    said, refused, answered = None, set[int | None](), set[int | None]()
+    with socket.create_connection((edge.addresses["narrow"], 80), timeout=30) as stream:
+        for number in range(STREAMS + 1):
+            head = {":method": "GET", ":scheme": "http", ":path": "/wait/1"}
+            headers = [*head.items(), (":authority", "plain.lab.test")]
+            connection.send_headers(2 * number + 1, headers, end_stream=True)
+        stream.sendall(connection.data_to_send())
+        while len(refused) + len(answered) < STREAMS + 1:
+            data = stream.recv(65536)
+            assert data
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.RemoteSettingsChanged):
+                    key = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
+                    said = event.changed_settings[key].new_value
+                if isinstance(event, h2.events.StreamReset):
+                    refused.add(event.stream_id)
+                if isinstance(event, h2.events.ResponseReceived):
+                    answered.add(event.stream_id)
+            stream.sendall(connection.data_to_send())
+    assert said == STREAMS
+    assert refused == {2 * STREAMS + 1}
+
+
+def test_a_request_that_takes_too_long_is_ended(edge: Edge) -> None:
+    begun = time.monotonic()
+    assert edge.ask("plain", "/wait/20") == (504, {"text": "upstream request timeout"})
+    assert 2 <= time.monotonic() - begun < 15
+
+
+def test_a_request_that_does_not_arrive_is_ended(edge: Edge) -> None:
+    with socket.create_connection((edge.addresses["narrow"], 80), timeout=30) as stream:
+        stream.sendall(b"POST / HTTP/1.1\r\nHost: plain.lab.test\r\ncontent-length: 9\r\n\r\nhalf")
+        assert stream.recv(65536).startswith(b"HTTP/1.1 408 ")
+
+
+def test_tries_are_counted_where_they_arrive(edge: Edge) -> None:
+    """As often as it says, for the codes that it says, and for no others."""
+    assert edge.ask("codes", "/status/502/tries")[0] == 502
+    assert edge.ask("codes", "/status/503/tries")[0] == 503
+    assert edge.ask("plain", "/status/502/once")[0] == 502
+    found = [edge.seen(it) for it in ("/status/502/tries", "/status/503/tries", "/status/502/once")]
+    assert found == [3, 1, 1]
+
+
+def test_a_try_that_ran_out_of_time_is_repeated_where_that_is_asked_for(edge: Edge) -> None:
+    """Finding GW350: without, its timeout is the whole request's."""
+    assert edge.ask("each", "/wait/1/each")[0] == 504
+    assert edge.ask("again", "/wait/1/again")[0] == 504
+    assert [edge.seen("/wait/1/each"), edge.seen("/wait/1/again")] == [1, 3]
+
+
+def test_a_circuit_breaker_answers_for_what_it_holds_back(edge: Edge) -> None:
+    def one(_: int) -> tuple[int, str]:
+        status, said = edge.ask("breaker", "/wait/1")
+        return status, str(said.get("text", ""))
+
+    def opened_at_once() -> Counter[tuple[int, str]]:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return Counter(pool.map(one, range(AT_ONCE)))
+
+    before = edge.stats().get("envoy_cluster_upstream_rq_pending_overflow", 0)
+    found = opened_at_once()
+    refused = sum(count for (status, _), count in found.items() if status == 503)
+    assert refused == AT_ONCE - 2, found
+    texts = {text for (status, text) in found if status == 503}
+    assert all("overflow" in it for it in texts), texts
+    assert edge.stats()["envoy_cluster_upstream_rq_pending_overflow"] > before
+
+
+def test_a_retry_budget_leaves_some_without_another_try(edge: Edge) -> None:
+    """Of none, but for the three at a time that Envoy always allows."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda _: edge.ask("budget", "/late/502"), range(AT_ONCE)))
+    assert AT_ONCE < edge.seen("/late/502") < 2 * AT_ONCE
+    assert edge.stats()["envoy_cluster_upstream_rq_retry_overflow"] > 0
+
+
+def test_a_route_adds_to_what_its_gateway_says(edge: Edge) -> None:
+    assert edge.ask("codes", "/wait/20")[0] == 504
+
+
+def test_what_nobody_says_is_fifteen_seconds(edge: Edge) -> None:
+    begun = time.monotonic()
+    assert edge.ask("hops", "/wait/40", gateway="hops")[0] == 504
+    assert 15 <= time.monotonic() - begun < 30
+
+
+def test_a_rate_of_each_proxy(edge: Edge) -> None:
+    assert [edge.ask("rate")[0] for _ in range(5)] == [200, 200, 200, 429, 429]
+
+
+def test_a_rate_of_each_value_of_a_header(edge: Edge) -> None:
+    found = {who: [edge.ask("users", x_user=who)[0] for _ in range(3)] for who in ("anna", "bert")}
+    assert found == {"anna": [200, 200, 429], "bert": [200, 200, 429]}
+    assert [edge.ask("users")[0] for _ in range(3)] == [200, 200, 200]
+
+
+def test_a_body_that_is_larger_than_the_buffer(edge: Edge) -> None:
+    assert edge.ask("buffer", body=b"x" * 1000)[1]["body"] == 1000
+    assert edge.ask("buffer", body=b"x" * 2000)[0] == 413
+    assert edge.ask("plain", body=b"x" * 2000)[1]["body"] == 2000
+
+
+def test_a_load_balancer_says_who_the_client_is(edge: Edge) -> None:
+    """By PROXY protocol; a connection without it is ended."""
+    request = b"GET / HTTP/1.1\r\nHost: told.lab.test\r\nConnection: close\r\n\r\n"
+    there = (edge.addresses["told"], 80)
+    with socket.create_connection(there, timeout=30) as stream:
+        stream.sendall(b"PROXY TCP4 198.51.100.7 192.0.2.1 1234 80\r\n" + request)
+        said = b"".join(iter(lambda: stream.recv(65536), b""))
+    assert said.startswith(b"HTTP/1.1 200 ")
+    headers = json.loads(said.partition(b"\r\n\r\n")[2])["headers"]
+    assert headers["x-forwarded-for"] == "198.51.100.7"
+    with socket.create_connection(there, timeout=30) as stream:
+        assert ended(stream)
+
+
+def test_one_proxy_before_us_is_believed(edge: Edge) -> None:
+    """The last address but none of X-Forwarded-For is the client; what it says itself is not."""
+
+    def asked(forwarded: str) -> int:
+        return edge.ask("hops", gateway="hops", x_forwarded_for=forwarded)[0]
+
+    client, other = "203.0.113.9", "198.51.100.7"
+    assert [asked(f"{client}, {other}") for _ in range(3)] == [200, 200, 200]
+    assert [asked(f"{other}, {client}") for _ in range(3)] == [200, 200, 429]
