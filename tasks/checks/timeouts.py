@@ -8,6 +8,7 @@ from typing import Any
 from tasks.checks.findings import Finding, Severity, Where
 from tasks.plans.kinds import title
 from tasks.plans.limits import AFTER_TIMEOUT, Chain, Way, at, chain, seconds, ways
+from tasks.plans.listeners import targets
 
 Object = Mapping[str, Any]
 #: Seconds after which Azure's load balancer forgets a silent connection, and who changes that.
@@ -122,8 +123,6 @@ def _tries(it: Chain, thing: Object, part: str | None) -> Iterator[_Said]:
 
 def _forgotten(cluster: str, policy: Object, objects: Iterable[Object]) -> Iterator[Finding]:
     """Connections that the load balancer forgets, while the proxy and the client still have it."""
-    from tasks.plans.listeners import targets
-
     alive = at(policy, "spec", "tcpKeepalive")
     notes = [
         str(at(it, "spec", "infrastructure", "annotations", IDLE_NOTE) or "")

@@ -2,7 +2,7 @@
 A real gRPC client, in a process of its own: that of the tests is patched by gevent as pyinfra's is,
 and there streams never wake.
 
-    python -m tests.lab.calling 10.200.18.128:443 shop.lab.test /shop.Cart/Watch 3 --authority ca.crt
+    python -m tests.lab.calling 10.200.18.128:443 shop.lab.test /shop.Cart/Say hi --authority ca.crt
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -57,13 +58,13 @@ def main() -> None:
     came: list[str] = []
     code, details = "OK", ""
     with channel:
-        answers = channel.stream_stream(given.method)
+        answers: Any = channel.stream_stream(given.method)
         sent = (it.encode() for it in given.messages)
         try:
             for it in answers(sent, timeout=TIMEOUT):
                 came.append(it.decode())
         except grpc.RpcError as error:
-            code, details = error.code().name, error.details()
+            code, details = error.code().name, str(error.details())
     print(json.dumps({"code": code, "details": details, "messages": came}))
 
 
