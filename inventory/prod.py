@@ -47,7 +47,58 @@ _fleet = {
         # on sending to it for some seconds, and is gone after drain_timeout at most.
         "min_drain": "20s",
         "drain_timeout": "60s",
+        "external_traffic_policy": None,  # "Cluster" hides who the client is; None: "Local"
     },
+    # How much, how long and how often, docs/limits.md. None, here and inside: Envoy Gateway's own.
+    "limits": {
+        "clients": {  # of each proxy
+            "connections": 10000,
+            "connection_age": "1h",
+            "connection_requests": None,
+            "buffer": "32Ki",  # of a connection; connections x 2 x buffer must fit into its memory
+            "idle": "3m",
+            "request_received": "1m",
+            "stream_idle": None,
+            "streams": 100,
+            "stream_window": "64Ki",
+            "connection_window": "1Mi",
+            "proxy_protocol": None,  # "required" behind a Private Link Service that sends it
+            "trusted_hops": None,  # 1: X-Forwarded-For of Front Door is believed ...
+            "trusted_proxies": [],  # ... or of these networks: ["10.1.0.0/16"]
+            "alpn": [],  # ["h2", "http/1.1"]
+            "grpc_web": None,
+        },
+        "timeouts": {
+            "request": "30s",  # all tries together
+            "connect": "1s",
+            "stream_idle": None,
+            "stream": None,
+            "idle": None,
+        },
+        "retries": {
+            "times": 2,
+            "each": "9s",  # is repeated for "reset" alone, and three of them fit into 30s
+            "on": ["connect-failure", "refused-stream", "reset"],
+            "codes": [503],
+            "wait": "25ms",
+            "longest_wait": "250ms",
+        },
+        "circuit_breaker": {
+            "connections": 1024,
+            "requests": 1024,
+            "pending": 1024,
+            "retries": None,
+            "retry_budget": 20,  # percent of the requests under way
+            "per_endpoint": None,
+        },
+        "rates": [
+            # "of": "all" counts in rate_limit_redis; "headers": {"x-user": "*"} each user.
+            {"requests": 200, "per": "Second", "of": "proxy", "path": "/api", "headers": {}},
+            {"requests": 50, "clients": "0.0.0.0/0", "each_client": True},
+        ],
+        "request_buffer": None,
+    },
+    "rate_limit_redis": None,  # "redis.shared.svc:6379"
     # What is served:
     "gateways": [
         {"name": "public", "namespace": "edge", "listeners": [{"name": "http", "port": 80}]},
@@ -348,6 +399,26 @@ production = [
                     "gateway": "edge/public",
                     "listener": "db",
                     "backends": [{"service": "db", "port": 5432}],
+                },
+                # Argo CD: browsers and its command line on one host, docs/grpc.md.
+                {
+                    "name": "argocd-grpc",
+                    "namespace": "argocd",
+                    "kind": "GRPCRoute",
+                    "gateway": "edge/public",
+                    "listener": "https",
+                    "hostnames": ["argocd.example.com"],
+                    "headers": {"content-type": "^application/grpc.*$"},
+                    "methods": [],  # [{"service": "shop.v1.Cart", "method": "Add"}]
+                    "limits": {"timeouts": {"request": "0s", "stream_idle": "1h"}},
+                    "backends": [
+                        {
+                            "service": "argocd-server",
+                            "port": 443,
+                            # The certificate it serves, by ConfigMap argocd-ca; None: without TLS.
+                            "tls": {"hostname": "argocd-server", "authority": "argocd-ca"},
+                        },
+                    ],
                 },
             ],
             # Each client to the one server that a resolver names, docs/dynamic_routing.md:

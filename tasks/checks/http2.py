@@ -109,8 +109,8 @@ def _shared_port(
                     cluster,
                     route,
                     f"port {key[2]} of Service {key[0]}/{key[1]}, to which {title(other)} leads "
-                    f"too, says {H2C}: browsers' requests go there as HTTP/2, which a server that tells "
-                    "both apart by connection (argocd-server) takes for gRPC",
+                    f"too, says {H2C}: browsers' requests go there as HTTP/2, which a server that "
+                    "tells both apart by connection (argocd-server) takes for gRPC",
                     "take appProtocol off: proxies speak HTTP/2 for a GRPCRoute all the same",
                 )
 

@@ -1,4 +1,4 @@
-"""Limits that do not hold what they promise: nobody counts, or memory is less, or clients differ."""
+"""Limits that do not hold what they promise: nobody counts, memory is less, clients are others."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ def values(name: str, data: Cluster, part: str = "") -> dict[str, Any]:
         image_registry=data.image_registry,
         pull_secrets=[{"name": it} for it in data.image_pull_secrets],
         controller=data.controller,
+        rate_limit_redis=data.rate_limit_redis,
         controller_name=data.controller_name,
         deploy_type=data.deploy_type,
         watch_namespaces=data.watch_namespaces,

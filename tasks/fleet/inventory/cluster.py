@@ -62,6 +62,7 @@ class Cluster(Strict):
     controller: Controller = Controller()
     proxy: Proxy = Proxy()
     limits: Limits | None = None
+    rate_limit_redis: Annotated[str, Field(pattern=r"^[^\s:/]+:[0-9]+$")] | None = None
     gateways: list[Gateway] = []
     routes: list[Route] = []
     dynamic_routing: list[DynamicRoute] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,13 +10,19 @@ from tasks.fleet.inventory.base import Reference, Strict, Text
 
 
 class Proxy(Strict):
-    """The data plane of every Gateway of the class; durations look like "10s"."""
+    """
+    The data plane of every Gateway of the class; durations look like "10s".
+
+    + external_traffic_policy: "Cluster" lets nodes without a proxy take part, and hides who the
+      client is; None is Envoy Gateway's, "Local"
+    """
 
     replicas: Annotated[int, Field(ge=1)] = 2
     cpu: Text = "100m"
     memory: Text = "256Mi"
     min_drain: Text = "20s"
     drain_timeout: Text = "60s"
+    external_traffic_policy: Literal["Local", "Cluster"] | None = None
 
 
 class Controller(Strict):
