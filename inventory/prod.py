@@ -91,11 +91,10 @@ _fleet = {
             "retry_budget": 20,  # percent of the requests under way
             "per_endpoint": None,
         },
-        "rates": [
-            # "of": "all" counts in rate_limit_redis; "headers": {"x-user": "*"} each user.
-            {"requests": 200, "per": "Second", "of": "proxy", "path": "/api", "headers": {}},
-            {"requests": 50, "clients": "0.0.0.0/0", "each_client": True},
-        ],
+        # {"requests": 100, "per": "Second", "of": "proxy", "path": "/api"}, and of each user with
+        # "headers": {"x-user": "*"}, of each address with "clients": "0.0.0.0/0", "each_client":
+        # True.
+        "rates": [],
         "request_buffer": None,
     },
     "rate_limit_redis": None,  # "redis.shared.svc:6379"

@@ -17,15 +17,10 @@ BUFFER, REQUESTS = 32 * 2**10, 1024
 PLS = "service.beta.kubernetes.io/azure-pls-proxy-protocol"
 
 
-def limit_findings(cluster: str, objects: Iterable[Object], redis: bool) -> Iterator[Finding]:
-    """
-    Of Gateways, routes, policies and EnvoyProxies. + redis: whether the controller was told of one,
-    for rates that all proxies count together
-    """
+def limit_findings(cluster: str, objects: Iterable[Object]) -> Iterator[Finding]:
+    """Of Gateways, routes, policies and EnvoyProxies, as they are wanted or as they are."""
     every = list(objects)
     for thing in every:
-        if thing["kind"] == "BackendTrafficPolicy" and not redis:
-            yield from _nobody_counts(cluster, thing)
         if thing["kind"] == "Gateway":
             yield from _of_gateway(cluster, thing, every)
     found: dict[Finding, None] = {}
@@ -35,23 +30,25 @@ def limit_findings(cluster: str, objects: Iterable[Object], redis: bool) -> Iter
     yield from found
 
 
+def rates_without_redis(cluster: str, objects: Iterable[Object]) -> Iterator[Finding]:
+    """Where the controller was told of no Redis."""
+    for thing in objects:
+        if at(thing, "spec", "rateLimit", "global") is not None:
+            yield _finding(
+                "GW356",
+                cluster,
+                thing,
+                "a rate that all proxies count together needs a Redis, and the controller knows "
+                "none: the policy is refused, and with it every other limit in it",
+                "name it in rate_limit_redis, or let each proxy count for itself: rateLimit.local",
+                "error",
+            )
+
+
 def _finding(
     code: str, cluster: str, thing: Object, what: str, fix: str, severity: Severity = "warning"
 ) -> Finding:
     return Finding(code, severity, Where(cluster, title(thing)), what, fix)
-
-
-def _nobody_counts(cluster: str, policy: Object) -> Iterator[Finding]:
-    if at(policy, "spec", "rateLimit", "global") is not None:
-        yield _finding(
-            "GW356",
-            cluster,
-            policy,
-            "a rate that all proxies count together needs a Redis, and the controller knows none: "
-            "the policy is refused, and with it every other limit in it",
-            "name it in rate_limit_redis, or let each proxy count for itself: rateLimit.local",
-            "error",
-        )
 
 
 def _of_gateway(cluster: str, gateway: Object, objects: list[Object]) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 from tasks.checks import teams
 from tasks.checks import wanted as checks
 from tasks.checks.findings import Finding
+from tasks.checks.limits import rates_without_redis
 from tasks.checks.wanted import files as file_checks
 from tasks.desired.files import from_files
 from tasks.desired.objects import objects
@@ -67,4 +68,6 @@ def wanted(name: str, data: Cluster) -> Wanted:
     view = checks.View(name, every, origins)
     findings += checks.findings(view)
     findings += teams.findings(name, data.teams, every)
+    if data.rate_limit_redis is None:
+        findings += rates_without_redis(name, every)
     return Wanted(every, origins, tuple(findings))

@@ -76,14 +76,14 @@ def ways(objects: Iterable[Object]) -> Iterator[Way]:
         for it in every
         if it["kind"] == "Gateway" and it["apiVersion"].startswith(GATEWAY_API)
     }
-    of_clients = [it for it in every if it["kind"] == "ClientTrafficPolicy"]
-    of_backends = [it for it in every if it["kind"] == "BackendTrafficPolicy"]
+    of_clients = _Policies(it for it in every if it["kind"] == "ClientTrafficPolicy")
+    of_backends = _Policies(it for it in every if it["kind"] == "BackendTrafficPolicy")
     for route in every:
         if route["kind"] not in ("HTTPRoute", "GRPCRoute"):
             continue
         for gateway in _parents(route, gateways):
-            clients = _first(of_clients, gateway)
-            above, own = _first(of_backends, gateway), _first(of_backends, route)
+            clients = of_clients.first(gateway)
+            above, own = of_backends.first(gateway), of_backends.first(route)
             yield Way(
                 gateway,
                 route,
@@ -104,8 +104,24 @@ def _parents(route: Object, gateways: Mapping[Any, Object]) -> Iterator[Object]:
             yield gateways[key]
 
 
-def _first(policies: Iterable[Object], thing: Object) -> Object | None:
-    return next((it for it in policies if targets(it, thing, None)), None)
+class _Policies:
+    """Policies of one kind: hundreds of routes ask which is theirs."""
+
+    def __init__(self, policies: Iterable[Object]) -> None:
+        self.by_target: dict[tuple[str, str, str], Object] = {}
+        self.by_labels: list[Object] = []
+        for it in policies:
+            spec, namespace = it["spec"], it["metadata"].get("namespace")
+            if spec.get("targetSelectors"):
+                self.by_labels.append(it)
+            for ref in (*(spec.get("targetRefs") or ()), *filter(None, [spec.get("targetRef")])):
+                if not ref.get("sectionName"):
+                    self.by_target.setdefault((ref["kind"], namespace, ref["name"]), it)
+
+    def first(self, thing: Object) -> Object | None:
+        meta = thing["metadata"]
+        named = self.by_target.get((thing["kind"], meta.get("namespace"), meta["name"]))
+        return named or next((it for it in self.by_labels if targets(it, thing, None)), None)
 
 
 def _together(above: Object | None, own: Object | None) -> Object:
