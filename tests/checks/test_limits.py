@@ -138,7 +138,7 @@ def test_times_that_do_not_add_up(policies: list[Object], expected: list[str]) -
 
 
 def test_times_of_a_rule_go_before_those_of_policies() -> None:
-    rule = {"timeouts": {"request": "2s", "backendRequest": "2s"}, "retry": {"attempts": 1}}
+    rule: Object = {"timeouts": {"request": "2s", "backendRequest": "2s"}, "retry": {"attempts": 1}}
     found = timeout_findings("weu-1", [gateway(), route(**rule), of_backends(retry=retry("9s"))])
     assert told(found) == [
         "warning GW350 weu-1: HTTPRoute shop/cart, rule 0",

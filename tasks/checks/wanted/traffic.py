@@ -11,15 +11,16 @@ from tasks.checks.limits import limit_findings
 from tasks.checks.timeouts import timeout_findings
 from tasks.checks.wanted.view import View
 from tasks.plans.kinds import title
+from tasks.plans.shapes import shaped
 
 
 def on_the_way(view: View) -> Iterator[Finding]:
     """Of wanted objects alone, each with where it is written."""
-    every = list(view.every.values())
+    every = [shaped(it) for it in view.every.values()]
     origins = {
         title(it): view.origins[key] for key, it in view.every.items() if key in view.origins
     }
-    services = view.of("Service", "")
+    services = [shaped(it) for it in view.of("Service", "")]
     for it in (
         *timeout_findings(view.cluster, every),
         *limit_findings(view.cluster, every),
