@@ -399,23 +399,23 @@ production = [
                     "listener": "db",
                     "backends": [{"service": "db", "port": 5432}],
                 },
-                # Argo CD: browsers and its command line on one host, docs/grpc.md.
+                # gRPC; docs/grpc.md has Argo CD, browsers and its command line on one host.
                 {
-                    "name": "argocd-grpc",
-                    "namespace": "argocd",
+                    "name": "cart",
+                    "namespace": "shop",
                     "kind": "GRPCRoute",
                     "gateway": "edge/public",
                     "listener": "https",
-                    "hostnames": ["argocd.example.com"],
-                    "headers": {"content-type": "^application/grpc.*$"},
-                    "methods": [],  # [{"service": "shop.v1.Cart", "method": "Add"}]
-                    "limits": {"timeouts": {"request": "0s", "stream_idle": "1h"}},
+                    "hostnames": ["cart.shop.example.com"],
+                    "methods": [{"service": "shop.v1.Cart", "method": None}],  # None: all of it
+                    "headers": {},  # {"content-type": "^application/grpc.*$"}: only such requests
+                    "limits": {"timeouts": {"request": "0s", "stream_idle": "1h"}},  # it streams
                     "backends": [
                         {
-                            "service": "argocd-server",
-                            "port": 443,
-                            # The certificate it serves, by ConfigMap argocd-ca; None: without TLS.
-                            "tls": {"hostname": "argocd-server", "authority": "argocd-ca"},
+                            "service": "cart",
+                            "port": 8443,
+                            # The certificate it serves, by ConfigMap cart-ca; None: without TLS.
+                            "tls": {"hostname": "cart.shop", "authority": "cart-ca"},
                         },
                     ],
                 },
