@@ -14,6 +14,7 @@ from pyinfra.api.exceptions import OperationError
 
 from tasks import change, desired, gateways
 from tasks.checks import drift as drift_checks
+from tasks.checks import teams
 from tasks.checks import wanted as checks
 from tasks.checks.findings import Finding
 from tasks.connectors.command import KubeCommand
@@ -118,8 +119,8 @@ def applied(wanted: Wanted, data: Cluster) -> Steps:
     _heed_users(gone, found.live, data)
     for it in found.drift.differences:
         if it.state == "kept by others":
-            said = drift_checks.findings(host.name, [it], wanted.origins)
-            host.log(f"hint: {said[0].text}")
+            [hint] = drift_checks.findings(host.name, [it], wanted.origins)
+            host.log(f"hint: {_said(hint)}")
     if left and not data.prune:
         names = ", ".join(title(it) for it in left)
         fleet_run.note(host, "not wanted any more", f"{names} (prune=true deletes them)")
@@ -170,9 +171,19 @@ def proven(wanted: Wanted, data: Cluster) -> Steps:
 def compared(wanted: Wanted, data: Cluster) -> Compared:
     """A cluster beside what is wanted of it. Reads only."""
     live = reading.live(wanted.objects)
-    view = checks.View(host.name, wanted.objects, wanted.origins, [*live.values()])
+    differs = drift.drift(wanted.objects, live)
+    going = {to(it) for it in differs.leftovers if data.prune}
+    stays = [it for key, it in live.items() if key not in going]
+    view = checks.View(host.name, wanted.objects, wanted.origins, stays)
     of_files = [it for it in wanted.findings if it.code in checks.OF_FILES]
-    return Compared(live, drift.drift(wanted.objects, live), [*of_files, *checks.findings(view)])
+    of_teams = teams.findings(host.name, data.teams, view.every.values(), whole=True)
+    return Compared(live, differs, [*of_files, *checks.findings(view), *of_teams])
+
+
+def _said(it: Finding) -> str:
+    """Without the cluster, where every line begins with it."""
+    place = ", ".join(filter(None, (it.where.object, it.where.part)))
+    return f"{it.code} {place}: {it.what}: {it.fix}"
 
 
 def _heed(found: Compared, data: Cluster) -> None:
@@ -180,9 +191,9 @@ def _heed(found: Compared, data: Cluster) -> None:
     wrong = _errors(found.findings, data)
     for it in found.findings:
         if it.severity == "warning":
-            host.log(f"warning: {it.text}")
+            host.log(f"warning: {_said(it)}")
     if wrong:
-        raise OperationError("; ".join(it.text for it in wrong))
+        raise OperationError("; ".join(map(_said, wrong)))
 
 
 def _heed_users(gone: Sequence[Object], live: Mapping[Reference, Object], data: Cluster) -> None:
@@ -190,7 +201,7 @@ def _heed_users(gone: Sequence[Object], live: Mapping[Reference, Object], data: 
     found = [drift_checks.still_used(host.name, *it) for it in users.items()]
     wrong = _errors(found, data)
     if wrong:
-        raise OperationError("; ".join(it.text for it in wrong))
+        raise OperationError("; ".join(map(_said, wrong)))
 
 
 def _errors(findings: Iterable[Finding], data: Cluster) -> list[Finding]:

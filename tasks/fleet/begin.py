@@ -14,12 +14,15 @@ import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from tasks.fleet import endings, narration
 from tasks.fleet.run import Refused, Run, current, finish, now, start
+
+if TYPE_CHECKING:
+    from tasks.fleet.inventory import Cluster
 
 #: Deploys that change clusters, those that are refused where a backup could not be sealed, and
 #: those that are where no key is here that opens one.
@@ -112,7 +115,7 @@ def checked_before_connecting(state: Any) -> None:
         found += problems
         if not problems:
             run.clusters[name] = inventory.parsed(data)
-            if run.deploy in CHANGING:
+            if run.deploy in CHANGING and not _only_looks(run, run.clusters[name]):
                 found += inventory.past(name, run.clusters[name], now())
         found += _told_by(connectors[name], data)
     if run.deploy in BACKED_UP:
@@ -124,12 +127,17 @@ def checked_before_connecting(state: Any) -> None:
     if found:
         unique = dict.fromkeys(found)
         raise Refused("\n".join(f"{run.inventory}: {line}" for line in unique))
-    if not run.dry:
+    if not run.dry and not all(_only_looks(run, it) for it in run.clusters.values()):
         resume.go_on(run)
         approve.check(run)
         (run.folder / "stop").unlink(missing_ok=True)  # it was asked of an earlier process
     run.report = Recorder(run)
     state.add_callback_handler(run.report)
+
+
+def _only_looks(run: Run, cluster: Cluster) -> bool:
+    """Whether the deploy is only to show what it would change, key ``check``."""
+    return run.deploy == "gateways" and cluster.check
 
 
 def _told_by(connector: Any, data: dict[str, Any]) -> list[str]:

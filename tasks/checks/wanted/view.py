@@ -72,13 +72,16 @@ class View:
 
     @cached_property
     def every(self) -> Mapping[Reference, Object]:
-        """The cluster as it is going to be: the wanted object in place of the one that is there."""
-        found = {to(it): it for it in self.live or ()}
-        return found | {to(it): it for it in self.wanted}
+        """
+        The cluster as it is going to be: a wanted object in place of the one that is there, behind
+        all that others have.
+        """
+        others = {key: it for it in self.live or () if (key := to(it)) not in self.origins}
+        return others | {to(it): it for it in self.wanted}
 
     @cached_property
     def by_kind(self) -> Mapping[tuple[str, str], Sequence[Object]]:
-        """``every`` by group and kind; what is wanted comes after what is there."""
+        """``every`` by group and kind, in its order."""
         found: dict[tuple[str, str], list[Object]] = {}
         for key, it in self.every.items():
             found.setdefault((key.group, key.kind), []).append(it)
