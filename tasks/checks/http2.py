@@ -30,12 +30,23 @@ def http2_findings(
     }
     grpc = [it for it in every if it["kind"] == "GRPCRoute"]
     http = [it for it in every if it["kind"] == "HTTPRoute"]
+    beside: dict[tuple[str, str], list[Object]] = {}
+    for route in http:
+        for key in _gateways(route):
+            beside.setdefault(key, []).append(route)
     for route in grpc:
         yield from _speaks_http1(cluster, route, ports)
-        yield from _takes_all(cluster, route, http)
+        yield from _takes_all(cluster, route, beside)
+    sealed = _with_policies(every)
+    of_grpc = {
+        key: it for it in grpc for key in _ports(it) if at(ports.get(key), "appProtocol") == H2C
+    }
+    for route in every:
+        if route["kind"] == "TLSRoute":
+            yield from _twice(cluster, route, sealed)
     for route in http:
         yield from _is_grpc(cluster, route, ports)
-        yield from _shared_port(cluster, route, grpc, ports)
+        yield from _shared_port(cluster, route, of_grpc)
     found: dict[Finding, None] = {}
     for way in ways(every):
         if way.route["kind"] == "GRPCRoute":
@@ -97,39 +108,64 @@ def _is_grpc(cluster: str, route: Object, ports: Mapping[Any, Object]) -> Iterat
                 )
 
 
+def _with_policies(objects: Iterable[Object]) -> set[tuple[str, str]]:
+    """Services to which proxies speak TLS, as (namespace, name)."""
+    return {
+        (it["metadata"]["namespace"], ref["name"])
+        for it in objects
+        if it["kind"] == "BackendTLSPolicy"
+        for ref in at(it, "spec", "targetRefs") or ()
+        if ref["kind"] == "Service"
+    }
+
+
+def _twice(cluster: str, route: Object, sealed: set[tuple[str, str]]) -> Iterator[Finding]:
+    for namespace, name in sorted({key[:2] for key in _ports(route)} & sealed):
+        yield _finding(
+            "GW368",
+            "error",
+            cluster,
+            route,
+            f"a BackendTLSPolicy makes proxies speak TLS to Service {namespace}/{name}, and what "
+            "this route hands on is TLS already: the backend understands neither",
+            "lead it to a Service of its own for the same Pods, which no policy names",
+        )
+
+
 def _shared_port(
-    cluster: str, route: Object, grpc: Iterable[Object], ports: Mapping[Any, Object]
+    cluster: str, route: Object, of_grpc: Mapping[tuple[str, str, int], Object]
 ) -> Iterator[Finding]:
-    for other in grpc:
-        for key in sorted(_ports(route) & _ports(other) & set(ports), key=str):
-            if ports[key].get("appProtocol") == H2C:
-                yield _finding(
-                    "GW364",
-                    "warning",
-                    cluster,
-                    route,
-                    f"port {key[2]} of Service {key[0]}/{key[1]}, to which {title(other)} leads "
-                    f"too, says {H2C}: browsers' requests go there as HTTP/2, which a server that "
-                    "tells both apart by connection (argocd-server) takes for gRPC",
-                    "take appProtocol off: proxies speak HTTP/2 for a GRPCRoute all the same",
-                )
+    for key in sorted(_ports(route) & set(of_grpc), key=str):
+        yield _finding(
+            "GW364",
+            "warning",
+            cluster,
+            route,
+            f"port {key[2]} of Service {key[0]}/{key[1]}, to which {title(of_grpc[key])} leads "
+            f"too, says {H2C}: browsers' requests go there as HTTP/2, which a server that tells "
+            "both apart by connection (argocd-server) takes for gRPC",
+            "take appProtocol off: proxies speak HTTP/2 for a GRPCRoute all the same",
+        )
 
 
-def _takes_all(cluster: str, route: Object, http: Iterable[Object]) -> Iterator[Finding]:
+def _takes_all(
+    cluster: str, route: Object, beside: Mapping[tuple[str, str], list[Object]]
+) -> Iterator[Finding]:
+    """+ beside: HTTPRoutes by Gateway"""
     rules: Sequence[Object] = at(route, "spec", "rules") or [{}]
     if all(_tells(match) for rule in rules for match in rule.get("matches") or [{}]):
         return
-    for other in http:
-        if _one_host(route, other) and any(
-            _all_paths(it) for it in at(other, "spec", "rules") or ()
-        ):
+    others = {title(it): it for key in _gateways(route) for it in beside.get(key, ())}
+    for name, other in sorted(others.items()):
+        rules = at(other, "spec", "rules") or ()
+        if _one_host(route, other) and any(_all_paths(it) for it in rules):
             yield _finding(
                 "GW365",
                 "error",
                 cluster,
                 route,
-                f"it takes every request, as {title(other)} does for the same host of the same "
-                "listener: one of both never gets any",
+                f"it takes every request, as {name} does for the same host of the same listener: "
+                "one of both never gets any",
                 "match methods, or the header content-type with ^application/grpc.*$",
             )
 
@@ -147,18 +183,22 @@ def _all_paths(rule: Object) -> bool:
 
 
 def _one_host(one: Object, other: Object) -> bool:
-    if not {_listener(one, it) for it in one["spec"].get("parentRefs") or ()} & {
-        _listener(other, it) for it in other["spec"].get("parentRefs") or ()
-    }:
+    """Of one listener, too."""
+    these, those = _gateways(one), _gateways(other)
+    both = ((these[key], those[key]) for key in set(these) & set(those))
+    if not any(a & b or None in a or None in b for a, b in both):
         return False
     names, others = (it["spec"].get("hostnames") for it in (one, other))
     return not names or not others or any(covered(a, b) for a in names for b in others)
 
 
-def _listener(route: Object, ref: Object) -> tuple[Any, ...]:
-    own = route["metadata"]["namespace"]
-    kind = ref.get("kind", "Gateway")
-    return kind, ref.get("namespace") or own, ref["name"], ref.get("sectionName")
+def _gateways(route: Object) -> dict[tuple[str, str], set[str | None]]:
+    """By namespace and name of its parents, the listeners it names; None is every one."""
+    found: dict[tuple[str, str], set[str | None]] = {}
+    for it in at(route, "spec", "parentRefs") or ():
+        key = it.get("namespace") or route["metadata"]["namespace"], it["name"]
+        found.setdefault(key, set()).add(it.get("sectionName"))
+    return found
 
 
 def _offered(

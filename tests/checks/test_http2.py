@@ -27,15 +27,21 @@ def gateway(*listeners: Object) -> Object:
     return thing("gateway.networking.k8s.io/v1", "Gateway", "edge/public", listeners=every)
 
 
-def route(kind: str, *matches: Object, host: str = "argo.example.com") -> Object:
+def route(
+    kind: str,
+    *matches: Object,
+    host: str = "argo.example.com",
+    section: str | None = "https",
+) -> Object:
     rule: Object = {"backendRefs": [{"name": "argo", "port": 80}]}
     if matches:
         rule["matches"] = [*matches]
+    named = {"sectionName": section} if section else {}
     return thing(
         "gateway.networking.k8s.io/v1",
         kind,
         f"argo/{'cli' if kind == 'GRPCRoute' else 'ui'}",
-        parentRefs=[{"name": "public", "namespace": "edge", "sectionName": "https"}],
+        parentRefs=[{"name": "public", "namespace": "edge", **named}],
         hostnames=[host],
         rules=[rule],
     )
@@ -59,6 +65,12 @@ def offering(*alpn: str) -> Object:
 GRPC: Object = {"headers": [{"name": "content-type", "value": "^application/grpc.*$"}]}
 METHOD = {"method": {"service": "shop.Cart"}}
 CLI, UI = route("GRPCRoute", GRPC), route("HTTPRoute")
+SEALED = thing(
+    "gateway.networking.k8s.io/v1",
+    "BackendTLSPolicy",
+    "argo/argo",
+    targetRefs=[{"group": "", "kind": "Service", "name": "argo"}],
+)
 H2C = "kubernetes.io/h2c"
 CASES = [
     pytest.param([gateway(), CLI, UI], service(), [], id="Argo CD as documented"),
@@ -87,6 +99,18 @@ CASES = [
         service(),
         ["error GW365 weu-1: GRPCRoute argo/cli"],
         id="two routes for everything",
+    ),
+    pytest.param(
+        [gateway(), route("GRPCRoute", section=None), UI],
+        service(),
+        ["error GW365 weu-1: GRPCRoute argo/cli"],
+        id="one of them on every listener",
+    ),
+    pytest.param(
+        [gateway(), route("GRPCRoute", section="other"), UI],
+        service(),
+        [],
+        id="on listeners of their own",
     ),
     pytest.param([gateway(), route("GRPCRoute", METHOD), UI], service(), [], id="one for a method"),
     pytest.param(
@@ -126,6 +150,13 @@ CASES = [
         [],
         id="somebody says HTTP/2 all the same",
     ),
+    pytest.param(
+        [gateway(), route("TLSRoute"), SEALED],
+        service(),
+        ["error GW368 weu-1: TLSRoute argo/ui"],
+        id="TLS within TLS",
+    ),
+    pytest.param([gateway(), UI, SEALED], service(), [], id="TLS once"),
 ]
 
 

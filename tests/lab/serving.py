@@ -19,18 +19,21 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from typing_extensions import override
 
-#: Port of each: what does as the path says, what stands for argocd-server, and gRPC by TLS.
-OBEYS, ARGO, VAULT = 7401, 7402, 7403
+#: Port of each: what does as the path says, what stands for argocd-server, gRPC by TLS, and UDP.
+OBEYS, ARGO, VAULT, ECHO = 7401, 7402, 7403, 7404
 PAGE = b"<!doctype html><title>Argo CD</title>"
 #: How many requests were there for each path.
 _seen: Counter[str] = Counter()
 
 
-def objects(name: str, port: int, address: str, protocol: str | None = None) -> list[Any]:
+def objects(
+    name: str, port: int, address: str, protocol: str | None = None, of: str = "TCP"
+) -> list[Any]:
     """A Service of namespace demo without selector, and where it leads: to this machine."""
     meta = {"name": name, "namespace": "demo"}
-    one = {"name": "http", "port": port, "protocol": "TCP"}
+    one = {"name": "http", "port": port, "protocol": of}
     told = {"appProtocol": protocol} if protocol else {}
     return [
         {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [one | told]}},
@@ -184,8 +187,22 @@ async def _feed(reader: asyncio.StreamReader, other: asyncio.StreamReader) -> No
     other.feed_eof()
 
 
+class _Echo(asyncio.DatagramProtocol):
+    """Says back what it is told."""
+
+    @override
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self.transport = transport
+
+    @override
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.transport.sendto(b"you said " + data, addr)
+
+
 async def main(address: str, *pairs: str) -> None:
     await asyncio.start_server(_obeys, address, OBEYS)
+    loop = asyncio.get_running_loop()
+    await loop.create_datagram_endpoint(_Echo, local_addr=(address, ECHO))
     kept = [await _one_port(address), *[await _by_tls(address, Path(it)) for it in pairs]]
     print("ready", flush=True)
     await asyncio.gather(*(it.wait_for_termination() for it in kept))

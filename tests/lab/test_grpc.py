@@ -1,15 +1,18 @@
 """
 gRPC through a Gateway with a real client: unary, streams, errors, grpc-web, by method, to TLS
-backends; and Argo CD's way, browsers and its command line on one host and one port.
+backends; Argo CD's way, browsers and its command line on one host and one port; and routes below
+HTTP.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +40,16 @@ HTTPS = {
     "secret": "lab-tls",
 }
 GATEWAYS: list[Json] = [
-    {"name": "calls", "namespace": "edge", "listeners": [{"name": "http", "port": 80}, HTTPS]},
+    {
+        "name": "calls",
+        "namespace": "edge",
+        "listeners": [
+            {"name": "http", "port": 80},
+            HTTPS,
+            {"name": "through", "port": 8443, "protocol": "TLS"},
+            {"name": "datagrams", "port": 9999, "protocol": "UDP"},
+        ],
+    },
     {
         "name": "old",
         "namespace": "edge",
@@ -60,7 +72,7 @@ def route(name: str, kind: str = "GRPCRoute", gateway: str = "calls", **more: An
 
 
 ROUTES = [
-    route("argo-ui", "HTTPRoute", listener="https"),
+    route("argo-ui", "HTTPRoute", listener="https", limits={"timeouts": {"request": "3s"}}),
     route(
         "argo-cli",
         listener="https",
@@ -70,6 +82,22 @@ ROUTES = [
     route("short", limits={"timeouts": {"request": "2s"}}),
     route("some", methods=[{"service": "shop.Cart", "method": "Say"}]),
     route("old", gateway="old"),
+    route(
+        "through",
+        "TLSRoute",
+        listener="through",
+        hostnames=["vault.lab.test"],
+        backends=[{"service": "sealed", "port": serving.VAULT}],
+        limits={"timeouts": {"connect": "1s"}, "circuit_breaker": {"connections": 100}},
+    ),
+    {
+        "name": "datagrams",
+        "namespace": "demo",
+        "kind": "UDPRoute",
+        "gateway": "edge/calls",
+        "listener": "datagrams",
+        "backends": [{"service": "echo", "port": serving.ECHO}],
+    },
     route(
         "vault",
         backends=[
@@ -87,13 +115,14 @@ ROUTES = [
 class Edge:
     """
     + addresses: of Gateways by name; + authority: the file with the lab's own; + outside: where the
-      applications are
+      applications are; + vault: the file with the certificate of the one with TLS
     """
 
     fleet: Fleet
     addresses: dict[str, str]
     authority: Path
     outside: str
+    vault: Path
 
     def call(self, host: str, method: str, *messages: str, **more: Any) -> Called:
         """As to a name that DNS knows. + gateway, tls: through which, and on which port"""
@@ -113,9 +142,7 @@ class Edge:
         return answer, answer.read()
 
 
-def socket_to(address: str) -> Any:
-    import socket
-
+def socket_to(address: str) -> socket.socket:
     return socket.create_connection((address, 443), timeout=60)
 
 
@@ -138,6 +165,8 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
         trusted,
         *serving.objects("argo", serving.ARGO, outside),
         *serving.objects("vault", serving.VAULT, outside),
+        *serving.objects("sealed", serving.VAULT, outside),
+        *serving.objects("echo", serving.ECHO, outside, of="UDP"),
     ]
     apply(fleet, things)
     data = {"gateways": GATEWAYS, "routes": ROUTES, "probe": {"enabled": False}}
@@ -147,15 +176,28 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
         assert ended.code == 0, ended.text
         addresses = {it["name"]: address(fleet, it["name"]) for it in GATEWAYS}
         authority = Path(fleet.lab.data["kubeconfig"]).parent / "ca.crt"
-        found = Edge(fleet, addresses, authority, outside)
+        found = Edge(fleet, addresses, authority, outside, folder / "vault.crt")
         until("gRPC to be served", lambda: found.call("argo", SAYS, "hello") == SAID)
         until("the last route to be served", lambda: found.call("vault", SAYS, "hello") == SAID)
         yield found
     demo, edge = ("--namespace", "demo"), ("--namespace", "edge")
     fleet.kubectl(
-        cluster, "delete", "grpcroute,backendtrafficpolicy,backendtlspolicy", *demo, "--all"
+        cluster,
+        "delete",
+        "grpcroute,tlsroute,udproute,backendtrafficpolicy,backendtlspolicy",
+        *demo,
+        "--all",
     )
-    fleet.kubectl(cluster, "delete", "httproute/argo-ui", "service/argo", "service/vault", *demo)
+    fleet.kubectl(
+        cluster,
+        "delete",
+        "httproute/argo-ui",
+        "service/argo",
+        "service/vault",
+        "service/sealed",
+        "service/echo",
+        *demo,
+    )
     names = [
         f"{kind}/{it['name']}" for it in GATEWAYS for kind in ("gateway", "clienttrafficpolicy")
     ]
@@ -209,6 +251,31 @@ def test_only_the_methods_of_a_route_are_served(edge: Edge) -> None:
 def test_a_listener_without_h2_serves_no_grpc(edge: Edge) -> None:
     """Finding GW366."""
     assert edge.call("old", SAYS, "hello", gateway="old").code == "UNAVAILABLE"
+
+
+def test_tls_is_passed_through_by_name(edge: Edge) -> None:
+    """The client meets the backend's own certificate, and trusts that alone."""
+    target = f"{edge.addresses['calls']}:8443"
+
+    def passed() -> bool:
+        return called(target, "vault.lab.test", SAYS, "hello", authority=edge.vault) == SAID
+
+    until("the backend to be heard", passed)
+    other = called(target, "other.lab.test", SAYS, "hello", authority=edge.vault)
+    assert other.code == "UNAVAILABLE"
+
+
+def test_datagrams_come_back(edge: Edge) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stream:
+        stream.settimeout(1)
+
+        def answered() -> bool:
+            stream.sendto(b"hello", (edge.addresses["calls"], 9999))
+            with suppress(TimeoutError, ConnectionRefusedError):
+                return stream.recv(100) == b"you said hello"
+            return False
+
+        until("an answer", answered)
 
 
 def test_a_backend_of_tls(edge: Edge) -> None:
