@@ -68,20 +68,23 @@ def _find_collector(data: Cluster) -> None:
 
 def keep_others_proxies(data: Cluster) -> None:
     """
-    Raises OperationError where a Gateway that is to get a public IP has settings of somebody else,
-    which ours would replace.
+    Raises OperationError where a Gateway that is to get a public IP or its own proxies has settings
+    of somebody else, which ours would replace.
     """
-    asked = {(it.namespace, it.name): it.public_ip for it in data.gateways if it.public_ip}
+    asked = {(it.namespace, it.name): it for it in data.gateways if it.public_ip or it.proxy}
     if not asked or data.merge_gateways:
         return
     for gateway in _listed(GATEWAY_API, "Gateway"):
-        ip, other = asked.get(_key(gateway)), asking.others_proxy(gateway)
-        if ip is not None and other:
-            notes = ", ".join(f"{key}: {value}" for key, value in desired.address_notes(ip).items())
+        ours, other = asked.get(_key(gateway)), asking.others_proxy(gateway)
+        if ours is not None and other:
+            notes = desired.address_notes(ours.public_ip)
+            said = ", ".join(f"{key}: {value}" for key, value in notes.items())
+            place = "into its provider.kubernetes.envoyService.annotations"
+            do = f"put {said} {place}" if said else "say in it what proxy says"
             raise OperationError(
-                f"{title(gateway)} has {other} of its own, which is kept: put {notes} into its "
-                "provider.kubernetes.envoyService.annotations and take public_ip out of the "
-                "inventory, or take parametersRef off the Gateway"
+                f"{title(gateway)} has {other} of its own, which is kept: {do} and take "
+                f"{'public_ip' if said else 'proxy'} out of the inventory, or take parametersRef "
+                "off the Gateway"
             )
 
 

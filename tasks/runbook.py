@@ -231,7 +231,7 @@ def _wanted(data: Cluster) -> Wanted:
         controller_name=data.controller_name,
         version=data.envoy_gateway_version,
         controller_replicas=data.controller.replicas,
-        proxy_replicas=data.proxy.replicas,
+        proxy_replicas=data.proxy.least,
         manifests={title(it): it for it in desired.objects(host.name, data)},
         secrets={f"{it.namespace}/{it.secret}": "inventory" for it in data.certificates},
         backup=_has_backup(data),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tasks.desired import limits, teams
-from tasks.fleet.inventory import Cluster, PublicIp
+from tasks.fleet.inventory import Cluster, Gateway, PublicIp
 from tasks.fleet.render import render
 from tasks.plans import access_logs, asking, images
 from tasks.plans.ours import labelled
@@ -24,25 +24,17 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
         "namespace": data.namespace,
     }
     found = render("gateway/gatewayclass.yaml.j2", name, **about)
-    found += render(
-        "gateway/envoyproxy.yaml.j2",
-        name,
-        **about,
-        proxy=data.proxy,
-        pull_secrets=data.image_pull_secrets,
-        merge_gateways=data.merge_gateways,
-        annotations=address_notes(data.shared_public_ip),
-        logs=logs(data),
-    )
+    found += _proxies(name, data, None)
     for namespace in dict.fromkeys(it.namespace for it in data.gateways):
         found += render("gateway/namespace.yaml.j2", name, name=namespace, part=namespace)
     for gateway in data.gateways:
         by_name = gateway.public_ip is not None
         fixed = {ADDRESS[False]: gateway.address} if gateway.address and not by_name else {}
         part = f"{gateway.namespace}-{gateway.name}"
-        proxy = None
-        if by_name and not data.merge_gateways:
-            proxy = asking.envoy_proxy(gateway.name)
+        proxy = own_proxy(gateway, data)
+        if gateway.proxy is not None:
+            found += _proxies(name, data, gateway)
+        elif proxy is not None:
             found += render(
                 "gateway/envoyproxy-public-ip.yaml.j2",
                 name,
@@ -85,6 +77,46 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
     found += limits.backend_tls(name, data)
     found += teams.grants(name, data)
     return [labelled(it) for it in found]
+
+
+def _proxies(name: str, data: Cluster, gateway: Gateway | None) -> list[dict[str, Any]]:
+    """The EnvoyProxy of the class, or the whole one of a Gateway that has its own proxies."""
+    about = {
+        "pull_secrets": data.image_pull_secrets,
+        "merge_gateways": data.merge_gateways,
+        "logs": logs(data),
+    }
+    if gateway is None:
+        return render(
+            "gateway/envoyproxy.yaml.j2",
+            name,
+            **about,
+            name=data.gateway_class,
+            namespace=data.namespace,
+            of=f"GatewayClass {data.gateway_class}",
+            of_class=True,
+            proxy=data.proxy,
+            annotations=address_notes(data.shared_public_ip),
+        )
+    return render(
+        "gateway/envoyproxy.yaml.j2",
+        name,
+        **about,
+        name=own_proxy(gateway, data),
+        namespace=gateway.namespace,
+        of=f"Gateway {gateway.namespace}/{gateway.name}",
+        of_class=False,
+        proxy=gateway.proxy,
+        annotations=address_notes(gateway.public_ip),
+        part=f"{gateway.namespace}-{gateway.name}",
+    )
+
+
+def own_proxy(gateway: Gateway, data: Cluster) -> str | None:
+    """The name of the EnvoyProxy that a Gateway has for itself, None where the class's will do."""
+    if gateway.public_ip is not None and not data.merge_gateways:
+        return asking.envoy_proxy(gateway.name)
+    return asking.own_proxies(gateway.name) if gateway.proxy is not None else None
 
 
 def logs(data: Cluster) -> access_logs.Logs | None:

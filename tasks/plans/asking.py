@@ -26,13 +26,19 @@ def envoy_proxy(gateway: str) -> str:
     return f"{gateway}-public-ip"
 
 
+def own_proxies(gateway: str) -> str:
+    """The name of the EnvoyProxy of a Gateway that has its own proxies and no public IP."""
+    return f"{gateway}-proxies"
+
+
 def others_proxy(gateway: Object) -> str | None:
     """
     The settings that a Gateway has from somebody else, such as "EnvoyProxy custom", or None where
     it has none but ours.
     """
     ref = (gateway["spec"].get("infrastructure") or {}).get("parametersRef")
-    if not ref or ref.get("name") == envoy_proxy(gateway["metadata"]["name"]):
+    name = gateway["metadata"]["name"]
+    if not ref or ref.get("name") in (envoy_proxy(name), own_proxies(name)):
         return None
     return f"{ref.get('kind')} {ref.get('name')}"
 

@@ -72,17 +72,39 @@ def _of_settings(thing: Object) -> list[Reason]:
                 "replaced"
             )
         )
-    least = (kubernetes.get("envoyPDB") or {}).get("minAvailable")
-    replicas = (kubernetes.get("envoyDeployment") or {}).get("replicas", 1)
-    scaled = kubernetes.get("envoyHpa") is not None
-    if not scaled and (least == "100%" or (isinstance(least, int) and least >= replicas)):
+    held = unevictable(kubernetes)
+    if held:
         found.append(
             warning(
-                f"{title(thing)} lets no proxy be evicted (envoyPDB.minAvailable {least} of "
-                f"{replicas}): drains of nodes wait for ever"
+                f"{title(thing)} lets no proxy be evicted ({held}): drains of nodes wait for ever"
             )
         )
     return found
+
+
+def unevictable(kubernetes: Mapping[str, Any]) -> str | None:
+    """
+    Why no proxy may ever be evicted, such as "envoyPDB.minAvailable 2 of 2", or None where one may.
+
+    + kubernetes: provider.kubernetes of an EnvoyProxy
+    """
+    budget = kubernetes.get("envoyPDB") or {}
+    least, most = budget.get("minAvailable"), budget.get("maxUnavailable")
+    scaled = kubernetes.get("envoyHpa") or {}
+    replicas = (kubernetes.get("envoyDeployment") or {}).get("replicas", 1)
+    there = scaled.get("minReplicas", 1) if scaled else replicas
+    if most in (0, "0%"):
+        return f"envoyPDB.maxUnavailable {most}"
+    if isinstance(least, int):
+        return f"envoyPDB.minAvailable {least} of {there}" if least >= there else None
+    if least is None or not _all_of(least, there):
+        return None
+    return f"envoyPDB.minAvailable {least} of {there}"
+
+
+def _all_of(share: str, there: int) -> bool:
+    """Whether a share means every one: Kubernetes rounds it up (Kubernetes docs, Disruptions)."""
+    return -(-int(share.rstrip("%")) * there // 100) >= there
 
 
 def _may_all_be_away(spec: Mapping[str, Any], replicas: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from tasks.diagnosis.cluster.known import (
     Known,
@@ -20,23 +20,12 @@ from tasks.diagnosis.cluster.known import (
     trouble,
 )
 from tasks.diagnosis.diagnosis import Found
+from tasks.plans.quantities import quantity
 
 #: Seconds for which the end of a container counts.
 RECENT = 3600.0
 #: Share of a limit from which a container is short of it.
 SHORT = Decimal("0.95")
-_SUFFIX = {
-    "n": Decimal(1) / 10**9,
-    "u": Decimal(1) / 10**6,
-    "m": Decimal(1) / 1000,
-    "": Decimal(1),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-}
 
 
 def causes(known: Known) -> Iterator[Found]:
@@ -237,17 +226,3 @@ def _limits(pod: Object) -> dict[tuple[str, str], str]:
         for it in listed(at(pod, "spec", "containers"))
         for what, amount in (at(it, "resources", "limits") or {}).items()
     }
-
-
-def quantity(text: object) -> Decimal | None:
-    """ "64Mi" -> 67108864, "250m" -> 0.25; None for what is none."""
-    said = str(text or "")
-    for suffix in sorted(_SUFFIX, key=len, reverse=True):
-        if suffix and said.endswith(suffix):
-            break
-    else:
-        suffix = ""
-    try:
-        return Decimal(said.removesuffix(suffix)) * _SUFFIX[suffix]
-    except InvalidOperation:
-        return None

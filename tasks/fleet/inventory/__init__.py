@@ -20,6 +20,7 @@ from tasks.fleet.inventory.monitoring import Objectives as Objectives
 from tasks.fleet.inventory.monitoring import Receiver as Receiver
 from tasks.fleet.inventory.monitoring import Workspace as Workspace
 from tasks.fleet.inventory.proxies import Images as Images
+from tasks.fleet.inventory.proxies import Proxy as Proxy
 from tasks.fleet.inventory.reading import duplicates as duplicates
 from tasks.fleet.inventory.reading import parsed as parsed
 from tasks.fleet.inventory.reading import past as past

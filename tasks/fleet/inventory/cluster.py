@@ -208,6 +208,11 @@ class Cluster(Strict):
             if title in seen:
                 raise ValueError(f"Gateway {title} is there twice")
             seen.add(title)
+            if gateway.proxy is not None and info.data.get("merge_gateways"):
+                raise ValueError(
+                    f"merged Gateways have one set of proxies, and Gateway {title} asks for its "
+                    "own: say it in proxy of the cluster"
+                )
             twice = [it for it in gateway.annotations if it in SAID_BY_PUBLIC_IP]
             if gateway.public_ip is not None and twice:
                 raise ValueError(

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tasks.fleet.inventory.base import Name, Port, Strict, Text
 from tasks.fleet.inventory.limits import Limits
+from tasks.fleet.inventory.proxies import Proxy
 
 #: What tells one route of HTTP from another, and is nothing to the others.
 OF_HTTP = ("hostnames", "path", "headers", "methods")
@@ -60,6 +61,7 @@ class Gateway(Strict):
     + address: a fixed IPv4 address of the load balancer, None lets Azure choose; + public_ip: the
       resource that has it; + listeners_from: namespaces whose ListenerSets it takes; + limits: None
       takes the cluster's
+    + proxy: its own proxies, in place of those that the cluster says; None are like all
     """
 
     name: Name
@@ -67,6 +69,7 @@ class Gateway(Strict):
     listeners: Annotated[list[Listener], Field(min_length=1)]
     address: Text | None = None
     public_ip: PublicIp | None = None
+    proxy: Proxy | None = None
     annotations: dict[str, str] = {}
     listeners_from: Literal["None", "Same", "All"] = "None"
     limits: Limits | None = None
