@@ -102,6 +102,9 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
     one.add_argument("--remove", action="store_true", help="take it away again")
+    one = command(metrics, "install metrics-server, for autoscaling and kubectl top")
+    one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
+    one.add_argument("--remove", action="store_true", help="take it away again")
     one = command(azure, "look at the lab's Azure, or change it; each without arguments says how")
     one.add_argument("what", metavar="COMMAND", nargs="?", help="such as show")
     one.add_argument("arguments", metavar="ARGUMENT", nargs="*")
@@ -217,6 +220,12 @@ def monitoring(asked: argparse.Namespace) -> None:
     from tasks.lab import monitoring_parts
 
     _add(asked, application.install, application.remove, monitoring_parts.parts)
+
+
+def metrics(asked: argparse.Namespace) -> None:
+    from tasks.lab import metrics as application
+
+    _add(asked, application.install, application.remove, application.parts)
 
 
 def _add(

@@ -14,6 +14,7 @@ from tasks.lab.progress import UsageError
 KUBERNETES = "1.35.4"
 CERT_MANAGER = "1.21.2"
 OPERATOR, KUBE_STATE_METRICS = "0.85.0", "2.15.0"
+METRICS_SERVER = "0.9.0"
 # Those of Debian 12.
 PROMETHEUS, ALERTMANAGER = "2.42.0", "0.25.0"
 CONTAINERD = "github.com/containerd/containerd/v2@v2.4.2"
@@ -42,6 +43,8 @@ class Names:
     alertmanager: str = f"docker.io/lab/alertmanager:v{ALERTMANAGER}"
     kube_state_metrics: str = f"docker.io/lab/kube-state-metrics:v{KUBE_STATE_METRICS}"
     alerts: str = "docker.io/lab/alerts:1"
+
+    metrics_server: str = f"docker.io/lab/metrics-server:v{METRICS_SERVER}"
 
     def gateway(self, version: str) -> str:
         """The controller's image of an Envoy Gateway release such as "1.9.1"."""

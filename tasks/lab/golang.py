@@ -28,6 +28,7 @@ SUMS = {
     "github.com/envoyproxy/gateway@v1.9.1": "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=",
     "github.com/prometheus/prometheus@v0.42.0": "h1:G769v8covTkOiNckXFIwLx01XE04OE6Fr0JPA0oR2nI=",
     "github.com/prometheus-operator/prometheus-operator@v0.85.0": "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",  # noqa: E501
+    "sigs.k8s.io/metrics-server@v0.9.0": "h1:nlqqZ2H0Xfko8eJC/1qaNVVT17hu4rxndkOi22KTZ4w=",
 }
 
 TOOLCHAIN = Part(

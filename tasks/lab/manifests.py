@@ -9,18 +9,21 @@ from tasks.lab.progress import wait_for
 
 FOLDER = Path(__file__).parent / "manifests"
 
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _OPERATOR = "/apis/monitoring.coreos.com/v1/namespaces/{namespace}"
 
 # kind -> where the API server keeps it
 PATHS = {
+    "APIService": "/apis/apiregistration.k8s.io/v1/apiservices",
     "Alertmanager": f"{_OPERATOR}/alertmanagers",
-    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
-    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "ClusterRole": f"{_RBAC}/clusterroles",
+    "ClusterRoleBinding": f"{_RBAC}/clusterrolebindings",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "Deployment": "/apis/apps/v1/namespaces/{namespace}/deployments",
     "Namespace": "/api/v1/namespaces",
     "Prometheus": f"{_OPERATOR}/prometheuses",
+    "RoleBinding": f"{_RBAC}/namespaces/{{namespace}}/rolebindings",
     "Secret": "/api/v1/namespaces/{namespace}/secrets",
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "Service": "/api/v1/namespaces/{namespace}/services",

@@ -79,6 +79,38 @@ WRONG = [
     ),
     pytest.param({"gatway_class": "x"}, "gatway_class: unknown key: did you mean gateway_class?"),
     pytest.param({"kube_contxt": "x"}, "kube_contxt: unknown key: did you mean kube_context?"),
+    pytest.param(
+        {"proxy": {"profile": "huge"}},
+        "proxy.profile: must be 'small', 'medium' or 'large', not 'huge'",
+        id="no such profile",
+    ),
+    pytest.param(
+        {"proxy": {"replicas": 2, "hpa": {"max": 4}}},
+        "proxy: replicas and hpa both say how many proxies there are: keep one of them",
+        id="two numbers of proxies",
+    ),
+    pytest.param({"proxy": {"hpa": {"min": 4, "max": 2}}}, "proxy.hpa: min 4 is more than max 2"),
+    pytest.param(
+        {"proxy": {"hpa": {"max": 4, "cpu": None}}},
+        "proxy.hpa: neither cpu nor memory says when there are to be more proxies",
+        id="scaled by nothing",
+    ),
+    pytest.param(
+        {"proxy": {"hpa": {}}},
+        "proxy.hpa.max: missing: set it beside the host or in group_data",
+        id="no bound",
+    ),
+    pytest.param(
+        {"proxy": {"concurrency": 0}},
+        "proxy.concurrency: must be greater than or equal to 1, not 0",
+        id="no worker",
+    ),
+    pytest.param(
+        {"merge_gateways": True, **gateway(proxy={"replicas": 3})},
+        "gateways: merged Gateways have one set of proxies, and Gateway edge/public asks for its "
+        "own: say it in proxy of the cluster",
+        id="own proxies of a merged Gateway",
+    ),
     pytest.param({"zzz": 1}, "zzz: unknown key: see docs/inventory.md for the keys"),
     pytest.param({"chart": ""}, "chart: must not be empty"),
     pytest.param({"timeout": "300"}, "timeout: must be a whole number, not '300'"),

@@ -309,3 +309,72 @@ def test_merged_gateways_have_one_service_and_one_public_ip() -> None:
     assert envoy_proxies(data) == {"envoy": ASKED}
     specs = [it["spec"] for it in desired.objects("weu-1", data) if it["kind"] == "Gateway"]
     assert ["infrastructure" in it for it in specs] == [False, False]
+
+
+PROXY: dict[str, Any] = {"profile": "medium", "cpu_limit": "2", "priority_class": "edge"}
+
+
+def by_name(**data: Any) -> dict[str, Any]:
+    """The EnvoyProxies of a cluster with two Gateways, by their name: each one's spec."""
+    listeners = [{"name": "http", "port": 80}]
+    own = data.pop("own", {})
+    gateways = [
+        {"name": it, "namespace": "edge", "listeners": listeners, **own.get(it, {})}
+        for it in ("public", "inside")
+    ]
+    cluster = Cluster.model_validate({**LEAST, "gateways": gateways, **data})
+    objects = desired.objects("weu-1", cluster)
+    return {it["metadata"]["name"]: it["spec"] for it in objects if it["kind"] == "EnvoyProxy"}
+
+
+def test_proxies_by_load() -> None:
+    """No number of replicas beside it, and a quarter may be evicted."""
+    it = by_name(proxy=PROXY)["envoy"]
+    kubernetes = it["provider"]["kubernetes"]
+    deployment = kubernetes["envoyDeployment"]
+    assert "replicas" not in deployment
+    assert it["concurrency"] == 2
+    assert deployment["pod"]["priorityClassName"] == "edge"
+    assert deployment["container"]["resources"] == {
+        "limits": {"cpu": "2", "memory": "1Gi"},
+        "requests": {"cpu": "500m", "memory": "512Mi"},
+    }
+    target = {"type": "Utilization", "averageUtilization": 70}
+    assert kubernetes["envoyHpa"] == {
+        "minReplicas": 3,
+        "maxReplicas": 6,
+        "metrics": [
+            {
+                "type": "ContainerResource",
+                "containerResource": {"container": "envoy", "name": "cpu", "target": target},
+            }
+        ],
+    }
+    assert kubernetes["envoyPDB"] == {"maxUnavailable": "25%"}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "expected"),
+    [(1, None), (2, {"minAvailable": 1}), (3, {"maxUnavailable": "25%"})],
+)
+def test_evictions(replicas: int, expected: Any) -> None:
+    it = by_name(proxy={"replicas": replicas})["envoy"]["provider"]["kubernetes"]
+    assert it.get("envoyPDB") == expected
+
+
+def test_a_gateway_with_its_own_proxies() -> None:
+    """All in one object that takes nothing from the class's, beside its public IP where it has."""
+    own = {"public": {"proxy": PROXY}, "inside": {"proxy": {"replicas": 4}, "public_ip": IP}}
+    found = by_name(own=own)
+    assert sorted(found) == ["envoy", "inside-public-ip", "public-proxies"]
+    assert found["envoy"]["mergeType"] == "StrategicMerge"
+    for name in ("public-proxies", "inside-public-ip"):
+        assert found[name]["mergeType"] == "Replace"
+        assert found[name]["shutdown"] == found["envoy"]["shutdown"]
+    public, inside = (
+        found[it]["provider"]["kubernetes"] for it in ("public-proxies", "inside-public-ip")
+    )
+    assert public["envoyHpa"]["maxReplicas"] == 6
+    assert inside["envoyDeployment"]["replicas"] == 4
+    assert inside["envoyService"]["annotations"] == ASKED
+    assert "envoyService" not in public

@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tasks.checks.findings import Finding
-from tasks.checks.wanted import backends, conflicts, namespaces, parents, policies, traffic
+from tasks.checks.wanted import (
+    backends,
+    conflicts,
+    namespaces,
+    parents,
+    policies,
+    scaling,
+    traffic,
+)
 from tasks.checks.wanted.policies import POLICIES as POLICIES
 from tasks.checks.wanted.view import ROUTES as ROUTES
 from tasks.checks.wanted.view import View as View
@@ -30,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     policies.aimless,
     policies.rivals,
     traffic.on_the_way,
+    scaling.sizes,
 )
 
 

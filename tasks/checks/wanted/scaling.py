@@ -1,53 +1,43 @@
 """
-What is wrong with how many proxies there are, how large, and how they leave: EnvoyProxies as they
-are written or rendered, and what stands around them.
+How many proxies there are, how large, and how they leave.
 
 Only what an EnvoyProxy says itself is judged: one that is merged into another may get the rest from
-there (facts of Envoy Gateway 1.8 and 1.9, ``mergeType``).
+there (Envoy Gateway 1.8 and 1.9, ``mergeType``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tasks.checks.findings import Finding, Severity, Where
+from tasks.checks.findings import Finding
+from tasks.checks.wanted.view import Object, View
 from tasks.plans.disruption import unevictable
 from tasks.plans.durations import seconds
-from tasks.plans.kinds import title
 from tasks.plans.profiles import memory_needed
 from tasks.plans.quantities import quantity
 
-Object = Mapping[str, Any]
-#: What metrics-server serves, as ``ServedVersions`` has it.
-METRICS = "pods.metrics.k8s.io"
 _PROBE = "service.beta.kubernetes.io/azure-load-balancer-health-probe-"
 #: Seconds between two probes of an Azure load balancer, and how many must fail, where a Service
 #: does not say (cloud-provider-azure docs, Load balancer).
 _INTERVAL, _FAILED = 5, 2
 
 
-def scaling_findings(
-    cluster: str, objects: Iterable[Object], served: Collection[str] | None = None
-) -> Iterator[Finding]:
-    """
-    + objects: EnvoyProxies, and the Gateways, GatewayClasses and ClientTrafficPolicies around them
-    + served: what the API server serves, such as {"pods.metrics.k8s.io"}; None where nobody looked
-    """
-    every = list(objects)
-    for it in every:
-        if it.get("kind") == "EnvoyProxy":
-            about = _About(cluster, it)
-            yield from about.of_number(served)
-            yield from about.of_size(_connections(it, every))
+def sizes(view: View) -> Iterator[Finding]:
+    """What cannot work of each EnvoyProxy that is wanted."""
+    for it in view.of_envoy("EnvoyProxy"):
+        if view.is_wanted(it):
+            about = _About(view, it)
+            yield from about.of_number()
+            yield from about.of_size(_connections(it, view))
             yield from about.of_leaving()
 
 
 class _About:
     """One EnvoyProxy under judgement."""
 
-    def __init__(self, cluster: str, thing: Object) -> None:
-        self._where = Where(cluster, title(thing))
+    def __init__(self, view: View, thing: Object) -> None:
+        self._view, self._thing = view, thing
         self._spec = thing.get("spec") or {}
         self._kubernetes = (self._spec.get("provider") or {}).get("kubernetes") or {}
         self._deployment = self._kubernetes.get("envoyDeployment") or {}
@@ -55,19 +45,19 @@ class _About:
         self._resources: Mapping[str, Any] | None = container.get("resources")
         self._hpa = self._kubernetes.get("envoyHpa")
 
-    def of_number(self, served: Collection[str] | None) -> Iterator[Finding]:
+    def of_number(self) -> Iterator[Finding]:
         if self._hpa is not None:
-            yield from self._of_hpa(self._hpa, served)
+            yield from self._of_hpa(self._hpa)
         held = unevictable(self._kubernetes)
         if held:
             yield self._said(
-                "GW384",
+                "GW383",
                 f"no proxy may ever be evicted ({held}), so that a drain of its node waits for "
                 "ever",
                 "let one go: envoyPDB.maxUnavailable 25%, or fewer in minAvailable",
             )
 
-    def _of_hpa(self, hpa: Object, served: Collection[str] | None) -> Iterator[Finding]:
+    def _of_hpa(self, hpa: Object) -> Iterator[Finding]:
         for resource in _watched(hpa):
             if self._resources is not None and not _asked(self._resources, resource):
                 yield self._said(
@@ -76,18 +66,10 @@ class _About:
                     "the number of proxies never changes",
                     f"set envoyDeployment.container.resources.requests.{resource}",
                 )
-        if served is not None and METRICS not in served:
-            yield self._said(
-                "GW381",
-                "envoyHpa needs metrics.k8s.io, which the API server does not serve: the number "
-                "of proxies never changes",
-                "install metrics-server, or see why APIService v1beta1.metrics.k8s.io is not "
-                "Available",
-            )
         least = hpa.get("minReplicas", 1)
         if least < 2:
             yield self._said(
-                "GW382",
+                "GW381",
                 f"envoyHpa.minReplicas is {least}: with little load one proxy serves, and whatever "
                 "happens to it is an outage",
                 "set it to 2 or more",
@@ -95,7 +77,7 @@ class _About:
         replicas = self._deployment.get("replicas")
         if replicas is not None:
             yield self._said(
-                "GW383",
+                "GW382",
                 f"envoyHpa and envoyDeployment.replicas {replicas} both say how many proxies there "
                 "are: Envoy Gateway before 1.9 sets them back each time it looks",
                 "leave replicas out",
@@ -108,7 +90,7 @@ class _About:
         needed = memory_needed(connections)
         if connections and most is not None and most < needed:
             yield self._said(
-                "GW385",
+                "GW384",
                 f"{connections:,} connections, which ClientTrafficPolicies let a proxy have, need "
                 f"about {needed / 2**20:,.0f} MiB, and the limit is {limits['memory']}",
                 "raise limits.memory, or lower connectionLimit",
@@ -116,7 +98,7 @@ class _About:
         workers = self._spec.get("concurrency")
         if workers is not None and cpu is not None and workers > cpu:
             yield self._said(
-                "GW386",
+                "GW385",
                 f"{workers} worker threads share a CPU limit of {limits['cpu']}: the kernel stops "
                 "all of them for the rest of a period when it is used up",
                 "set concurrency to the limit, or take limits.cpu away",
@@ -133,21 +115,21 @@ class _About:
         needed = _noticed(notes)
         if longest is not None and least is not None and longest < least:
             yield self._said(
-                "GW387",
+                "GW386",
                 f"a proxy that leaves is to serve for {least:.0f} s and is gone after "
                 f"{longest:.0f} s",
                 "set drainTimeout to minDrainDuration or more",
             )
         elif least is not None and least < needed:
             yield self._said(
-                "GW387",
+                "GW386",
                 f"a proxy that leaves may be gone after {least:.0f} s, and Azure's load balancer "
                 f"goes on sending to it for up to {needed} s",
                 f"set minDrainDuration to {needed}s or more",
             )
 
-    def _said(self, code: str, what: str, fix: str, severity: Severity = "warning") -> Finding:
-        return Finding(code, severity, self._where, what, fix)
+    def _said(self, code: str, what: str, fix: str) -> Finding:
+        return self._view.finding(code, "warning", self._thing, what, fix)
 
 
 def _watched(hpa: Object) -> list[str]:
@@ -186,39 +168,35 @@ def _noticed(annotations: Mapping[str, str]) -> int:
     return number("interval", _INTERVAL) * (number("num-of-probe", _FAILED) + 1)
 
 
-def _connections(proxy: Object, every: Iterable[Object]) -> int:
+def _connections(proxy: Object, view: View) -> int:
     """
     How many connections ClientTrafficPolicies let one proxy of an EnvoyProxy have: the largest sum
-    over the listeners of a Gateway that it stands for; 0 where a listener has no bound.
+    over the listeners of a Gateway that it stands for; 0 where nothing bounds them.
     """
-    things = list(every)
-    limits = {}
-    for it in things:
-        if it.get("kind") == "ClientTrafficPolicy":
-            bound = ((it["spec"].get("connection") or {}).get("connectionLimit") or {}).get("value")
-            for ref in it["spec"].get("targetRefs") or ():
-                if bound and not ref.get("sectionName"):
-                    limits[it["metadata"].get("namespace"), ref.get("name")] = int(bound)
+    bounds = {}
+    for it in view.of_envoy("ClientTrafficPolicy"):
+        limit = (it["spec"].get("connection") or {}).get("connectionLimit") or {}
+        for ref in it["spec"].get("targetRefs") or ():
+            if limit.get("value") and not ref.get("sectionName"):
+                bounds[it["metadata"].get("namespace"), ref.get("name")] = int(limit["value"])
     found = [
-        limits.get((it["metadata"].get("namespace"), it["metadata"]["name"]), 0)
+        bounds.get((it["metadata"].get("namespace"), it["metadata"]["name"]), 0)
         * len(it["spec"].get("listeners") or ())
-        for it in things
-        if it.get("kind") == "Gateway" and _stands_for(proxy, it, things)
+        for it in view.of("Gateway")
+        if _stands_for(proxy, it, view)
     ]
     return max(found, default=0)
 
 
-def _stands_for(proxy: Object, gateway: Object, every: Iterable[Object]) -> bool:
+def _stands_for(proxy: Object, gateway: Object, view: View) -> bool:
     """Whether a Gateway has its proxies of an EnvoyProxy, by itself or by its class."""
     about = proxy["metadata"]
+    here = (about.get("namespace"), about["name"])
     own = (gateway["spec"].get("infrastructure") or {}).get("parametersRef")
     if own:
-        place = (gateway["metadata"].get("namespace"), own.get("name"))
-        return place == (about.get("namespace"), about["name"])
-    for it in every:
-        if it.get("kind") == "GatewayClass":
-            ref = it["spec"].get("parametersRef") or {}
-            if it["metadata"]["name"] == gateway["spec"]["gatewayClassName"]:
-                place = (ref.get("namespace"), ref.get("name"))
-                return place == (about.get("namespace"), about["name"])
-    return False
+        return here == (gateway["metadata"].get("namespace"), own.get("name"))
+    refs = {
+        it["metadata"]["name"]: it["spec"].get("parametersRef") for it in view.of("GatewayClass")
+    }
+    ref = refs.get(gateway["spec"].get("gatewayClassName")) or {}
+    return here == (ref.get("namespace"), ref.get("name"))
