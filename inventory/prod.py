@@ -23,7 +23,12 @@ _fleet = {
     "helm": "helm",  # the program, or a path to it
     "release": "eg",  # Helm's name of the installation ...
     "namespace": "envoy-gateway-system",  # ... and its namespace
-    "controller": {"replicas": 2, "cpu": "100m", "memory": "256Mi"},
+    "controller": {
+        "replicas": 2,
+        "cpu": "100m",
+        "memory": "256Mi",
+        "priority_class": None,  # "system-cluster-critical": the last to be put out
+    },
     # Where images come from:
     "image_registry": None,  # "myregistry.azurecr.io" instead of the first part of every image
     "image_pull_secrets": [],  # names of Secrets; none where AKS is attached to its ACR
@@ -40,9 +45,16 @@ _fleet = {
     "merge_gateways": False,  # True: one set of proxies for all Gateways of the class
     # The proxies of every Gateway:
     "proxy": {
-        "replicas": 2,
+        # "small", "medium" or "large" stand for all that follows, down to the drain: what is left
+        # out here is then the profile's, docs/scaling.md.
+        "profile": None,
+        "replicas": 2,  # or by load: "hpa": {"min": 3, "max": 6, "cpu": 70, "memory": None}
         "cpu": "100m",
         "memory": "256Mi",
+        "cpu_limit": None,
+        "memory_limit": "1Gi",
+        "concurrency": None,  # workers of each Envoy: None is one for each CPU of its node
+        "priority_class": None,
         # A proxy that goes still serves for min_drain at least, because Azure's load balancer goes
         # on sending to it for some seconds, and is gone after drain_timeout at most.
         "min_drain": "20s",

@@ -14,13 +14,13 @@ from pyinfra.context import ctx_host
 
 from tasks import change, desired
 from tasks.connectors.command import KubeCommand
-from tasks.facts.kube import KubeObject, KubeObjects
+from tasks.facts.kube import KubeObject, KubeObjects, apply_command
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.operations import probe, prober, proxies
 from tasks.operations.kube import POLL, apply_steps, wait_until
-from tasks.plans import access_logs, asking, conditions, images, kinds, probes
+from tasks.plans import access_logs, asking, conditions, images, kinds, probes, replicas
 from tasks.plans.kinds import GATEWAY_API, title
 from tasks.plans.probes import Answer, Request
 
@@ -32,6 +32,8 @@ _before: dict[str, dict[Request, Answer]] = {}
 BASELINE = "answers before"
 #: Seconds for which a proxy that leaves is waited for at most; long connections hold it longer.
 LEAVING = 90.0
+#: What Envoy Gateway makes of an EnvoyProxy: Deployments or DaemonSets.
+PROXIES = "app.kubernetes.io/managed-by=envoy-gateway,app.kubernetes.io/component=proxy"
 
 
 @fleet_operation()
@@ -50,7 +52,23 @@ def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
         was = desired.objects(host.name, data.model_copy(update={"envoy_gateway_version": version}))
         change.remember_objects(data, was, manifests)
 
-    yield from apply_steps(manifests, before=before)
+    for number, step in enumerate(apply_steps(manifests, before=before)):
+        if number == 0:
+            yield from _numbers_held(data)
+        yield step
+
+
+def _numbers_held(data: Cluster) -> Steps:
+    """Keep the number of proxies that an autoscaler is going to have, until it has it."""
+    own = {(it.namespace, it.name): it.proxy for it in data.gateways if it.proxy}
+
+    def is_scaled(namespace: str, name: str) -> bool:
+        return own.get((namespace, name), data.proxy).hpa is not None
+
+    if data.proxy.hpa or any(it.hpa for it in own.values()):
+        found = fact(KubeObjects, api_version="apps/v1", kind="Deployment", labels=PROXIES)
+        for it in replicas.to_hold(found, is_scaled):
+            yield apply_command(it, manager=replicas.MANAGER)
 
 
 def _find_collector(data: Cluster) -> None:
@@ -366,7 +384,6 @@ def proxies_behind(
     namespace, deploy type GatewayNamespace), or one of the class for merged Gateways (Envoy
     Gateway 1.9 source, infrastructure/kubernetes/proxy).
     """
-    labels = "app.kubernetes.io/managed-by=envoy-gateway,app.kubernetes.io/component=proxy"
     owned = {_key(it): it for it in gateways}
     names = {it["metadata"]["name"] for it in classes}
     lines: list[str] = []
@@ -376,7 +393,7 @@ def proxies_behind(
         "DaemonSet",
     ):  # the second only where the first leaves a Gateway without proxies
         if kind == "Deployment" or _unserved(owned, served):
-            workloads = fact(KubeObjects, api_version="apps/v1", kind=kind, labels=labels)
+            workloads = fact(KubeObjects, api_version="apps/v1", kind=kind, labels=PROXIES)
             lines += _behind(workloads, owned, names, served, data, wanted)
     lines += [f"{title(it)}: no proxies yet" for it in _unserved(owned, served)]
     return list(dict.fromkeys(lines))

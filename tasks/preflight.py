@@ -328,6 +328,7 @@ def _of_cluster(
         *preflight.unserved(chart.version, missing_served(chart.version, after), seen.used),
         *_of_schemas(chart, changed, seen.objects),
         *_of_addresses(data, seen),
+        *disruption.unmeasured(wanted.objects, seen.served),
     ]
     if version is None or now.good is None:
         return reasons

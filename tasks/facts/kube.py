@@ -151,13 +151,16 @@ class Resources(FactBase[list[Resource]]):
 
 
 def apply_command(
-    manifest: dict[str, Any], force: bool = False, dry_run: bool = False
+    manifest: dict[str, Any],
+    force: bool = False,
+    dry_run: bool = False,
+    manager: str = MANAGER,
 ) -> KubeCommand:
     """
     One server-side apply (Kubernetes docs, Server-Side Apply); a dry run answers 404 with no
     output.
     """
-    query = {"fieldManager": MANAGER, "force": str(force).lower(), "fieldValidation": "Strict"}
+    query = {"fieldManager": manager, "force": str(force).lower(), "fieldValidation": "Strict"}
     if dry_run:
         query["dryRun"] = "All"
     return KubeCommand(

@@ -15,6 +15,8 @@ from tasks.plans.kinds import title
 from tasks.plans.preflight import Reason, warning
 
 Object = Mapping[str, Any]
+#: What metrics-server serves.
+METRICS = "pods.metrics.k8s.io"
 
 
 def reasons(
@@ -51,6 +53,24 @@ def reasons(
     for it in settings:
         found += _of_settings(it)
     return found
+
+
+def unmeasured(wanted: Iterable[Object], served: Collection[str]) -> list[Reason]:
+    """
+    A warning where the number of proxies is to follow metrics that nobody serves.
+
+    + wanted: our objects; + served: resources such as "pods.metrics.k8s.io"
+    """
+    return [
+        warning(
+            f"{title(it)} has envoyHpa, and the API server does not serve metrics.k8s.io: the "
+            "number of proxies never changes: install metrics-server"
+        )
+        for it in wanted
+        if it["kind"] == "EnvoyProxy"
+        and it["spec"]["provider"]["kubernetes"].get("envoyHpa")
+        and METRICS not in served
+    ]
 
 
 def _of_settings(thing: Object) -> list[Reason]:

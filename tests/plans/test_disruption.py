@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.plans.disruption import reasons
+from tasks.plans.disruption import reasons, unmeasured
 from tasks.plans.preflight import Reason, warning
 
 OWNING = "gateway.envoyproxy.io/owning-gateway"
@@ -108,3 +108,22 @@ BLOCKS = "EnvoyProxy eg/envoy lets no proxy be evicted (envoyPDB.minAvailable {}
 )
 def test_settings(thing: dict[str, Any], expected: list[Reason]) -> None:
     assert reasons([], [thing], set(), "envoy") == expected
+
+
+def test_autoscaling_needs_metrics() -> None:
+    def envoy_proxy(**kubernetes: Any) -> dict[str, Any]:
+        spec = {"provider": {"kubernetes": kubernetes}}
+        return {
+            "kind": "EnvoyProxy",
+            "metadata": {"name": "envoy", "namespace": "eg"},
+            "spec": spec,
+        }
+
+    scaled, fixed = envoy_proxy(envoyHpa={"maxReplicas": 4}), envoy_proxy()
+    assert unmeasured([scaled, fixed], ["pods.metrics.k8s.io"]) == []
+    assert unmeasured([scaled, fixed], ["gateways.gateway.networking.k8s.io"]) == [
+        warning(
+            "EnvoyProxy eg/envoy has envoyHpa, and the API server does not serve metrics.k8s.io: "
+            "the number of proxies never changes: install metrics-server"
+        )
+    ]
