@@ -75,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
         help="etcd, API server and controller manager alone: nothing runs on these clusters",
     )
     one.add_argument(
+        "--nodes",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="of each cluster (1); with two the load balancer hides clients from the second one",
+    )
+    one.add_argument(
         "--azure",
         action="store_true",
         help="the clusters are AKS clusters of an Azure on this machine",
@@ -118,12 +125,14 @@ def up(asked: argparse.Namespace) -> None:
         raise UsageError(f"{asked.count} clusters cannot be: ask for 1 to {state.MOST_CLUSTERS}")
     if asked.leaving_endpoints is not None and asked.leaving_endpoints < 0:
         raise UsageError("--leaving-endpoints counts seconds: 0 or more")
+    if asked.nodes == 2 and (asked.without_nodes or asked.azure):
+        raise UsageError("--nodes 2 goes with neither --without-nodes nor --azure")
     versions = None
     if asked.envoy_gateway is not None:
         catalogue.check_version(asked.envoy_gateway)
         versions = (asked.envoy_gateway,)
     began = time.monotonic()
-    wishes = (asked.leaving_endpoints, asked.without_nodes, asked.azure)
+    wishes = (asked.leaving_endpoints, asked.without_nodes, asked.azure, asked.nodes == 2)
     one = lab.up(asked.name, asked.count, versions, *wishes)
     names = ", ".join(cluster.name for cluster in one.members())
     say(f"{names}: Ready after {time.monotonic() - began:.1f} s; kubeconfig {one.kubeconfig}")

@@ -84,10 +84,10 @@ class Api:
             return False
         return answer.status == 200
 
-    def node_ready(self) -> bool:
-        """Whether the cluster's node is Ready, by its own condition."""
+    def node_ready(self, name: str | None = None) -> bool:
+        """Whether a node is Ready, by its own condition; by default the cluster's first one."""
         try:
-            node = self.get(f"/api/v1/nodes/{self.cluster.name}")
+            node = self.get(f"/api/v1/nodes/{name or self.cluster.name}")
         except ApiError:
             return False
         conditions = node.get("status", {}).get("conditions", [])

@@ -32,13 +32,15 @@ def processes(lab: Lab, cluster: Cluster) -> list[Process]:
     ]
     if not lab.nodes:
         return planes
+    first, *more = lab.nodes_of(cluster)
     return [
-        node.containerd(lab, cluster),
+        node.containerd(lab, first),
         *planes,
         control_plane.scheduler(lab, cluster),
-        node.kubelet(lab, cluster),
-        node.proxy(lab, cluster),
-        node.coredns(lab, cluster),
+        node.kubelet(lab, first),
+        node.proxy(lab, first),
+        node.coredns(lab, first),
+        *(run(lab, it) for it in more for run in (node.containerd, node.kubelet, node.proxy)),
     ]
 
 
@@ -47,25 +49,31 @@ def up(lab: Lab, cluster: Cluster) -> None:
     Bring a cluster up, or whatever of it is missing; returns once its node is Ready and its images
     are there, without a node once its API server serves.
     """
-    network.create_node(lab, cluster)
+    nodes = lab.nodes_of(cluster)
+    for it in nodes:
+        network.create_node(lab, it)
+    for it in nodes[1:]:
+        network.join_nodes(cluster, it)
     control_plane.write_files(lab, cluster)
-    node.write_files(lab, cluster)
+    for it in nodes:
+        node.write_files(lab, it)
     *first, apiserver = processes(lab, cluster)[: 2 if lab.nodes else 1]
     others = processes(lab, cluster)[len(first) + 1 :]
     began = time.monotonic()
     if not pids((*first, apiserver)[0]):
         say(f"{cluster.name}: starting")
-    create_group(node.pods_group(cluster))
+    for it in nodes:
+        create_group(node.pods_group(it))
     for process in first:
         start(process)
     if "apiserver-killed" in faults(cluster):
         say(f"{cluster.name}: fault apiserver-killed is on, so the API server is left dead")
         return
     start(apiserver)
-    with ThreadPoolExecutor(1) as pool:
-        images: Future[None] | None = None
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        images: list[Future[None]] = []
         if lab.nodes:
-            images = pool.submit(import_images, lab, cluster)
+            images.append(pool.submit(import_images, lab, cluster))
         api = Api(cluster)
         wait_for(
             f"{cluster.name}: API server",
@@ -75,12 +83,15 @@ def up(lab: Lab, cluster: Cluster) -> None:
         )
         for process in others:
             start(process)
+        images += [pool.submit(import_images, lab, it) for it in nodes[1:]]
         manifests.apply(api, manifests.load("access.yaml"))
         if lab.azure:
             bind_operators(lab, api)
-        if images is not None:
-            wait_until_ready(api, node.kubelet(lab, cluster))
-            images.result()
+        if lab.nodes:
+            for it in nodes:
+                wait_until_ready(api, node.kubelet(lab, it), it)
+            for done in images:
+                done.result()
     if time.monotonic() - began > 1:
         say(f"{cluster.name}: Ready after {time.monotonic() - began:.1f} s")
 
@@ -92,11 +103,11 @@ def bind_operators(lab: Lab, api: Api) -> None:
     manifests.apply(api, manifests.load("azure.yaml", group=fleet.admins(lab)))
 
 
-def wait_until_ready(api: Api, kubelet: Process) -> None:
-    """Wait until the cluster's node is Ready, as long as its kubelet runs."""
+def wait_until_ready(api: Api, kubelet: Process, cluster: Cluster) -> None:
+    """Wait until a node is Ready, as long as its kubelet runs."""
     wait_for(
-        f"{api.cluster.name}: node Ready",
-        lambda: alive(kubelet) and api.node_ready(),
+        f"{cluster.name}: node Ready",
+        lambda: alive(kubelet) and api.node_ready(cluster.name),
         READY_SECONDS,
         f"see {kubelet.log}",
     )
@@ -130,14 +141,21 @@ def import_images(lab: Lab, cluster: Cluster) -> None:
     for name in catalogue.image_parts(lab.versions):
         mark = marks / lab.part(name).name
         if not mark.exists():
-            import_image(lab, cluster, lab.part(name))
+            _import(lab, cluster, lab.part(name))
             mark.touch()
 
 
 def import_image(lab: Lab, cluster: Cluster, layout: Path) -> None:
+    """Import one image, on each node of a cluster."""
+    for it in lab.nodes_of(cluster):
+        _import(lab, it, layout)
+
+
+def _import(lab: Lab, cluster: Cluster, layout: Path) -> None:
     """
-    Import one image. Its blobs are put into containerd's store beforehand, as links to the cached
-    ones: it then finds that it has them and copies nothing. Unpacking waits until a Pod needs it.
+    Import one image on one node. Its blobs are put into containerd's store beforehand, as links to
+    the cached ones: it then finds that it has them and copies nothing. Unpacking waits until a Pod
+    needs it.
     """
     store = cluster.root / "containerd/io.containerd.content.v1.content/blobs/sha256"
     store.mkdir(parents=True, exist_ok=True)
@@ -155,26 +173,28 @@ def import_image(lab: Lab, cluster: Cluster, layout: Path) -> None:
 def stop(lab: Lab, cluster: Cluster) -> None:
     """End every process and container of a cluster."""
     kill(list(reversed(processes(lab, cluster))), seconds=2)
-    left = kill_group(node.pods_group(cluster))
+    groups = [node.pods_group(it) for it in lab.nodes_of(cluster)]
+    left = [pid for it in groups for pid in kill_group(it)]
     for process in processes(lab, cluster):
         left += kill_group(process.group)
     if left:
         raise LabError(f"{cluster.name}: processes {left} do not end, even when killed")
-    remove_group(node.pods_group(cluster))
+    for it in groups:
+        remove_group(it)
 
 
 def wipe(lab: Lab, cluster: Cluster) -> None:
     """
     Forget all that a stopped cluster holds, but who it is: addresses, certificates and tokens stay.
     """
-    for path in network.mounts():
-        if path.startswith(f"{cluster.root}/"):
-            network.run("umount", "--lazy", path)
-    keep = {"pki", "users"}
-    for entry in cluster.root.iterdir():
-        if entry.name in keep:
-            continue
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+    for it in lab.nodes_of(cluster):
+        for path in network.mounts():
+            if path.startswith(f"{it.root}/"):
+                network.run("umount", "--lazy", path)
+        for entry in it.root.iterdir():
+            if entry.name in {"pki", "users"}:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()

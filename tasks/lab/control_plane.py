@@ -113,7 +113,8 @@ def write_files(lab: Lab, cluster: Cluster) -> None:
         cluster.name,
     ]
     names.append("kubernetes.default.svc.cluster.local")
-    hosts = [*names, cluster.node_address, service, "127.0.0.1"]
+    nodes = [it.node_address for it in lab.nodes_of(cluster)]  # kubelets show it as well
+    hosts = [*names, *nodes, service, "127.0.0.1"]
     certificates.issue(folder, "apiserver", lab.root, "kube-apiserver", hosts=hosts)
     kubelet_client = ("system:masters",)
     certificates.issue(folder, "kubelet-client", lab.root, "kube-apiserver-kubelet", kubelet_client)

@@ -34,6 +34,7 @@ def up(
     leaving: float | None,
     without_nodes: bool = False,
     azure: bool = False,
+    two_nodes: bool = False,
 ) -> Lab:
     """
     Bring a lab up to this many clusters; what runs is left alone. ``versions`` and ``leaving`` are
@@ -44,6 +45,10 @@ def up(
         lab = state.load(name)
         if lab is not None and lab.nodes and without_nodes:
             raise UsageError(f"lab {name!r} has nodes: take it down first, or name another lab")
+        if lab is not None and two_nodes and not lab.two_nodes:
+            raise UsageError(
+                f"lab {name!r} is up with one node a cluster: take it down first, or name another"
+            )
         if lab is not None and azure and not lab.azure:
             raise UsageError(
                 f"lab {name!r} is up without Azure: take it down first, or name another lab"
@@ -52,7 +57,9 @@ def up(
             teardown.down(name)
             debian.install_missing()
             with lock("addresses"):
-                lab = state.change(state.create(name), nodes=not without_nodes, azure=azure)
+                lab = state.create(name)
+                wishes = {"nodes": not without_nodes, "azure": azure, "two_nodes": two_nodes}
+                lab = state.change(lab, **wishes)
         wanted = versions or lab.versions or tuple(sorted(catalogue.ENVOY))
         found = parts.find(catalogue.parts(wanted))
         lab = state.change(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from tasks.lab.progress import LabError
-from tasks.lab.state import Cluster, Lab
+from tasks.lab.state import Cluster, Lab, SecondNode
 
 NAMESPACES = Path("/run/netns")
 # What several nodes on one machine would otherwise share, or leave behind: every cluster sees its
@@ -24,6 +24,18 @@ OWN_FOLDERS = (
     "/var/log/containers",
     "/var/log/pods",
 )
+
+
+SHARED = """\
+table ip envoyfleet-nodes {{}}
+delete table ip envoyfleet-nodes
+table ip envoyfleet-nodes {{
+  chain leaving {{
+    type nat hook postrouting priority 110;
+    ct status dnat ip daddr {block} masquerade
+  }}
+}}
+"""
 
 
 def run(*command: str, text: str | None = None, stdin: IO[bytes] | None = None) -> str:
@@ -97,11 +109,28 @@ def create_node(lab: Lab, cluster: Cluster) -> None:
     )
     forwarding = Path("/proc/sys/net/ipv4/ip_forward")
     run("nsenter", f"--net={NAMESPACES / space}", "sh", "-c", f"echo 1 >{forwarding}")
-    ours = (cluster.pod_range, cluster.load_balancer_range, cluster.service_range)
+    ours = [cluster.pod_range]
+    if not isinstance(cluster, SecondNode):
+        ours += [cluster.load_balancer_range, cluster.service_range]
     via = f"via {cluster.node_address} dev {lab.bridge}"
     batch(*(f"route replace {block} {via}" for block in ours))
     if not is_mount(cluster.root / "mounts"):
         create_mounts(cluster)
+
+
+def join_nodes(one: Cluster, other: Cluster) -> None:
+    """
+    Routes between the two nodes of a cluster. The first one has the load balancer: what it sends to
+    a Pod of the second one comes back through it, for it seems to come from there, as with
+    ``externalTrafficPolicy: Cluster``.
+    """
+    there = f"via {other.node_address} dev eth0"
+    batch(f"route replace {other.pod_range} {there}", namespace=one.namespace)
+    back = (one.pod_range, one.load_balancer_range)
+    via = f"via {one.node_address} dev eth0"
+    batch(*(f"route replace {it} {via}" for it in back), namespace=other.namespace)
+    rules = SHARED.format(block=other.pod_range)
+    run("nsenter", f"--net={NAMESPACES / one.namespace}", "nft", "-f", "-", text=rules)
 
 
 def public_routes(cluster: Cluster) -> set[str]:
@@ -160,4 +189,5 @@ def namespaces(lab: str) -> list[str]:
     """The network namespaces that belong to a lab."""
     prefix = f"envoyfleet-{lab}-"
     found = NAMESPACES.glob(f"{prefix}*")
-    return sorted(path.name for path in found if path.name.removeprefix(prefix).isdigit())
+    numbers = ((path.name, path.name.removeprefix(prefix)) for path in found)
+    return sorted(name for name, number in numbers if number.removesuffix("-2").isdigit())

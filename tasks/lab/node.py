@@ -1,5 +1,5 @@
 """
-The one node of a cluster: containerd, kubelet, kube-proxy and CoreDNS, with their configuration.
+A node of a cluster: containerd, kubelet, kube-proxy and CoreDNS, with their configuration.
 """
 
 import json
@@ -121,7 +121,7 @@ def kubelet_configuration(lab: Lab, cluster: Cluster) -> dict[str, object]:
         "cgroupRoot": pods_group(cluster),
         # Without it containers land in a group that names neither the lab nor the cluster.
         "cgroupsPerQOS": True,
-        "clusterDNS": [cluster.node_address],
+        "clusterDNS": [lab.cluster(cluster.number).node_address],
         "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": f"unix://{cluster.containerd_socket}",
         "enforceNodeAllocatable": [],
@@ -139,8 +139,8 @@ def kubelet_configuration(lab: Lab, cluster: Cluster) -> dict[str, object]:
         **_provider(lab, cluster),
         "resolvConf": str(cluster.root / "resolv.conf"),
         "serializeImagePulls": False,
-        "tlsCertFile": str(cluster.root / "pki" / "apiserver.crt"),
-        "tlsPrivateKeyFile": str(cluster.root / "pki" / "apiserver.key"),
+        "tlsCertFile": str(cluster.home / "pki" / "apiserver.crt"),
+        "tlsPrivateKeyFile": str(cluster.home / "pki" / "apiserver.key"),
         "volumePluginDir": str(cluster.root / "volume-plugins"),
     }
 

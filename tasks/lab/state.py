@@ -14,6 +14,8 @@ import subprocess
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from typing_extensions import override
+
 from tasks.lab.progress import LabError, UsageError
 
 LABS = Path("/var/lib/envoyfleet")
@@ -34,6 +36,11 @@ class Cluster:
     def name(self) -> str:
         """The context, the node and the pyinfra host are all called this."""
         return f"{self.lab}-{self.number}"
+
+    @property
+    def home(self) -> Path:
+        """The folder of the cluster's users and certificates, whichever its node."""
+        return self.root
 
     @property
     def namespace(self) -> str:
@@ -75,6 +82,58 @@ class Cluster:
 
 
 @dataclass(frozen=True)
+class SecondNode(Cluster):
+    """
+    The other node of a cluster, in place of the first: what is its own is overridden here, and the
+    control plane, Services and load balancer stay those of the first.
+    """
+
+    @property
+    def first(self) -> Cluster:
+        return Cluster(self.lab, self.number, self.block)
+
+    @property
+    @override
+    def name(self) -> str:
+        return f"{self.first.name}-2"
+
+    @property
+    @override
+    def home(self) -> Path:
+        return self.first.root
+
+    @property
+    @override
+    def namespace(self) -> str:
+        return f"{self.first.namespace}-2"
+
+    @property
+    @override
+    def root(self) -> Path:
+        return self.first.root.with_name(self.name)
+
+    @property
+    @override
+    def link(self) -> str:
+        return f"{self.first.link}b"
+
+    @property
+    @override
+    def node_address(self) -> str:
+        return f"10.{self.block}.0.{40 + self.number}"
+
+    @property
+    @override
+    def pod_range(self) -> str:
+        return f"10.{self.block}.{16 * self.number + 8}.0/23"
+
+    @property
+    @override
+    def server(self) -> str:
+        return self.first.server
+
+
+@dataclass(frozen=True)
 class Lab:
     """
     What a lab knows about itself.
@@ -82,7 +141,8 @@ class Lab:
     ``leaving_endpoints`` is how many seconds its load balancers go on sending to an endpoint that
     leaves; ``versions`` are the releases of Envoy Gateway whose charts and images it holds;
     ``parts`` are the folders of the parts it runs on, by name; without ``nodes`` its clusters are
-    control planes alone, on which no Pod runs; with ``azure`` they are AKS clusters.
+    control planes alone, on which no Pod runs; with ``two_nodes`` each has a second one; with
+    ``azure`` they are AKS clusters.
     """
 
     name: str
@@ -93,6 +153,7 @@ class Lab:
     parts: dict[str, str] = field(default_factory=dict)
     nodes: bool = True
     azure: bool = False
+    two_nodes: bool = False
 
     @property
     def root(self) -> Path:
@@ -126,6 +187,11 @@ class Lab:
 
     def cluster(self, number: int) -> Cluster:
         return Cluster(self.name, number, self.block)
+
+    def nodes_of(self, cluster: Cluster) -> list[Cluster]:
+        """The first node of a cluster, which stands for the cluster itself, and its second one."""
+        second = SecondNode(cluster.lab, cluster.number, cluster.block)
+        return [cluster, second] if self.two_nodes else [cluster]
 
     def members(self) -> list[Cluster]:
         return [self.cluster(number) for number in range(1, self.clusters + 1)]

@@ -13,7 +13,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.lab.state import Cluster, Lab, write
+from tasks.lab.state import Cluster, Lab, SecondNode, write
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,16 @@ PROXY = User("proxy", "system:kube-proxy")
 
 
 def kubelet(cluster: Cluster) -> User:
-    """The user of the cluster's one node."""
-    return User("kubelet", f"system:node:{cluster.name}", ("system:nodes",))
+    """The user of a node."""
+    key = "kubelet-2" if isinstance(cluster, SecondNode) else "kubelet"
+    return User(key, f"system:node:{cluster.name}", ("system:nodes",))
 
 
 def users(cluster: Cluster) -> list[User]:
     """Everyone who has a token."""
-    return [ADMIN, LAB, LOAD_BALANCER, COREDNS, SCHEDULER, CONTROLLERS, PROXY, kubelet(cluster)]
+    nodes = (cluster, SecondNode(cluster.lab, cluster.number, cluster.block))
+    others = (LOAD_BALANCER, COREDNS, SCHEDULER, CONTROLLERS, PROXY)
+    return [ADMIN, LAB, *others, *map(kubelet, nodes)]
 
 
 def write_tokens(cluster: Cluster) -> None:
@@ -62,7 +65,7 @@ def write_tokens(cluster: Cluster) -> None:
 
 def kubeconfig_of(cluster: Cluster, user: User) -> Path:
     """Where a component finds its kubeconfig."""
-    return cluster.root / "users" / f"{user.key}.kubeconfig"
+    return cluster.home / "users" / f"{user.key}.kubeconfig"
 
 
 def token(cluster: Cluster, user: User) -> str:

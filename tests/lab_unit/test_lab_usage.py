@@ -33,6 +33,16 @@ FAULTS = (
             id="cluster",
         ),
         pytest.param(
+            ["up", "1", "--nodes", "2"],
+            "lab 'lab' is up with one node a cluster: take it down first, or name another",
+            id="a second node, too late",
+        ),
+        pytest.param(
+            ["up", "1", "--nodes", "2", "--azure"],
+            "--nodes 2 goes with neither --without-nodes nor --azure",
+            id="two nodes of Azure",
+        ),
+        pytest.param(
             ["fault", "lab-1", "explode", "on"],
             f"there is no fault 'explode': use {FAULTS}",
             id="fault",
