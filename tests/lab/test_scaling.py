@@ -21,6 +21,8 @@ pytestmark = pytest.mark.lab
 
 NAME = "labscale"
 PLACE = ("-n", "envoy-gateway-system", "-l", "app.kubernetes.io/component=proxy")
+#: New connections a second.
+RATE = 30
 HPA = {"min": 2, "max": 6, "cpu": 20}
 #: What an application owes its clients when its node drains: it serves until all have noticed.
 PATIENT_APPLICATION = {
@@ -36,9 +38,13 @@ PATIENT_APPLICATION = {
 }
 
 
-def proxies(**more: Any) -> tuple[str, str]:
+def proxies(**more: Any) -> tuple[str, ...]:
     small = {"cpu": "10m", "memory": "64Mi", **more}
-    return ("--data", f"proxy={json.dumps(small)}")
+    # Endpoints come to proxies through the controller: one that drains away leaves them old ones.
+    controller = {"replicas": 2, "cpu": "10m", "memory": "64Mi"}
+    patient = {"timeout": 300}
+    said = {"proxy": small, "controller": controller, "probe": patient}
+    return tuple(it for key in said for it in ("--data", f"{key}={json.dumps(said[key])}"))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +92,7 @@ def ready(fleet: Fleet) -> dict[str, str]:
 
 def nothing_was_lost(met: Met) -> None:
     assert met.lost == [], met.kinds
-    assert met.sent > 1000
+    assert met.sent > 500
 
 
 def test_by_load_and_back(fleet: Fleet) -> None:
@@ -96,7 +102,7 @@ def test_by_load_and_back(fleet: Fleet) -> None:
     """
     there = ready(fleet)
     assert sorted(there.values()) == [fleet.names[0], f"{fleet.names[0]}-2"]
-    with load(fleet.address(fleet.names[0])) as met:
+    with load(fleet.address(fleet.names[0]), RATE) as met:
         ended = fleet.pyinfra("install", "-y", *proxies(hpa=HPA))
         assert ended.code == 0, ended.text
         assert set(there) <= set(ready(fleet))
@@ -119,7 +125,7 @@ def test_by_load_and_back(fleet: Fleet) -> None:
 def test_a_node_drains(fleet: Fleet) -> None:
     first, second = fleet.names[0], f"{fleet.names[0]}-2"
     until("a proxy on each node", lambda: len(ready(fleet)) == 2)
-    with load(fleet.address(first)) as met:
+    with load(fleet.address(first), RATE) as met:
         drain = ("drain", second, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s")
         fleet.kubectl(first, *drain)
         until("both proxies on the other node", lambda: [*ready(fleet).values()] == [first, first])
