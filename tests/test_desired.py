@@ -133,6 +133,20 @@ WRONG = [
         id="a date",
     ),
     pytest.param(
+        {"a.yaml": POLICY.replace("spec: {", "spec: {targetRefs: [{kind: Gateway}], ")},
+        [],
+        "GW310 weu-1: BackendTrafficPolicy shop/cart, a.yaml: spec.targetRefs[0] has no name: "
+        + CORRECT,
+        id="a reference without a name",
+    ),
+    pytest.param(
+        {"a.yaml": POLICY.replace("spec: {", "spec: {targetRefs: [x], ")},
+        [],
+        "GW310 weu-1: BackendTrafficPolicy shop/cart, a.yaml: spec.targetRefs[0] is 'x', not a "
+        "map: " + CORRECT,
+        id="a reference that is text",
+    ),
+    pytest.param(
         {"a.yaml": "kind: Secret\napiVersion: v1\nmetadata: {name: a, namespace: b}\ndata: {a: b}"},
         [],
         "GW311 weu-1: Secret b/a, a.yaml: is a Secret, and files of an inventory are no place for "

@@ -286,7 +286,7 @@ def _wide(
         return
     sources = {(it["kind"], it["namespace"]) for it in grant["spec"].get("from") or ()}
     for it in grant["spec"].get("to") or ():
-        if not it.get("name"):
+        if sources and not it.get("name"):
             yield Finding(
                 "GW333",
                 "warning",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.checks.findings import Finding, Where
+from tasks.checks.wanted import shapes
 from tasks.plans import kinds
 from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, KINDS
 
@@ -67,6 +68,9 @@ def _odd_values(where: Where, document: Mapping[str, Any]) -> Finding | None:
     of_gateways = str(document["apiVersion"]).startswith((GATEWAY_API, ENVOY_GATEWAY))
     if not isinstance(document.get("spec"), Mapping) and (of_gateways or document.get("spec")):
         return Finding("GW310", "error", where, "has no spec that is a map", CORRECT)
+    wrong = shapes.problem(document["spec"]) if of_gateways else None
+    if wrong:
+        return Finding("GW310", "error", where, wrong, CORRECT)
     return None
 
 
