@@ -32,7 +32,6 @@ from tasks.plans import conditions, kinds, probes
 from tasks.plans import dynamic_routing as plans
 from tasks.plans.backup import CONFIGURATION
 from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API
-from tasks.plans.objects import owned_fields
 from tasks.plans.probes import Answer
 
 Object = Mapping[str, Any]
@@ -62,6 +61,7 @@ def set_up() -> None:
         gateways.watched(name="Watch traffic", data=data)
         reachable(name="Ways to the resolvers", data=data)
         pinned(name="Scripts and routes", data=data)
+        removed(name="What is left over", data=data)
         proven(name="Requests", data=data)
     with it.always():
         gateways.judged(name="Traffic meanwhile", data=data)
@@ -95,7 +95,6 @@ def reachable(data: Cluster) -> Steps:
         return
     wanted = [thing for it in data.dynamic_routing for thing in objects.way(host.name, it)]
     yield from apply_steps(wanted, data.take_back, before=partial(_begin, data))
-    yield from _opened(data)
 
 
 @fleet_operation()
@@ -142,19 +141,23 @@ def _begin(data: Cluster) -> None:
     change.begin(data, release=False)
 
 
-def _opened(data: Cluster) -> Steps:
-    """Takes away what kept clients from resolvers that may be asked now."""
-    mine = {
-        (it.namespace, plans.resolver_route(it.name))
-        for it in data.dynamic_routing
-        if it.resolver.open
-    }
-    for it in _listed(EXTENSION, "SecurityPolicy") if mine else ():
-        place = (it["metadata"]["namespace"], it["metadata"]["name"])
-        if place in mine and owned_fields(it) is not None:
-            show(f"Will delete SecurityPolicy {'/'.join(place)}", [])
-            _begin(data)
-            yield KubeCommand("DELETE", kinds.path_of(it), ok=[404])
+@fleet_operation()
+def removed(data: Cluster) -> Steps:
+    """Delete what ``plans.left_over`` says, routes before what watches over them."""
+    entries = [(it.namespace, it.name, it.resolver.open) for it in data.dynamic_routing]
+    if not entries and not data.prune:
+        return
+    live = [thing for kind in plans.KINDS for thing in _listed(_api(kind), kind)]
+    left = plans.left_over(live, entries, data.prune)
+    if left:
+        _begin(data)
+    for it in left:
+        show(f"Will delete {kinds.title(it)}", [])
+        yield KubeCommand("DELETE", kinds.path_of(it), ok=[404])
+
+
+def _api(kind: str) -> str:
+    return ROUTE if kind == "HTTPRoute" else EXTENSION
 
 
 @fleet_operation()

@@ -7,6 +7,7 @@ from typing import Any
 from tasks.fleet.inventory import DynamicRoute
 from tasks.fleet.render import render
 from tasks.plans import dynamic_routing as plans
+from tasks.plans.ours import labelled
 
 
 def way(name: str, it: DynamicRoute) -> list[dict[str, Any]]:
@@ -17,18 +18,17 @@ def way(name: str, it: DynamicRoute) -> list[dict[str, Any]]:
     route = plans.resolver_route(it.name)
     about: dict[str, Any] = {"part": f"{it.namespace}-{route}", "it": it, "name": route}
     found = _route(name, it, route, match="Exact", path=it.resolver.path, backend=it.resolver)
-    found += render("dynamic-routing/backendtrafficpolicy-resolver.yaml.j2", name, **about)
+    found += _render("backendtrafficpolicy-resolver", name, **about)
     if not it.resolver.open:
-        found += render("dynamic-routing/securitypolicy.yaml.j2", name, **about)
+        found += _render("securitypolicy", name, **about)
     return found
 
 
 def policies(name: str, it: DynamicRoute, resolver: str) -> list[dict[str, Any]]:
     """+ resolver: what the proxies call its cluster"""
     about: dict[str, Any] = {"part": f"{it.namespace}-{it.name}", "it": it}
-    found = render("dynamic-routing/backendtrafficpolicy.yaml.j2", name, **about)
-    told = script(name, it, resolver)
-    return found + render("dynamic-routing/envoyextensionpolicy.yaml.j2", name, **about, **told)
+    found = _render("backendtrafficpolicy", name, **about)
+    return found + _render("envoyextensionpolicy", name, **about, **script(name, it, resolver))
 
 
 def script(name: str, it: DynamicRoute, resolver: str) -> dict[str, Any]:
@@ -55,8 +55,8 @@ def join(name: str, it: DynamicRoute) -> list[dict[str, Any]]:
 
 def _route(name: str, it: DynamicRoute, route: str, **more: Any) -> list[dict[str, Any]]:
     namespace, _, parent = it.gateway.partition("/")
-    return render(
-        "dynamic-routing/httproute.yaml.j2",
+    return _render(
+        "httproute",
         name,
         part=f"{it.namespace}-{route}",
         it=it,
@@ -65,3 +65,8 @@ def _route(name: str, it: DynamicRoute, route: str, **more: Any) -> list[dict[st
         parent_namespace=namespace,
         **more,
     )
+
+
+def _render(kind: str, cluster: str, **values: Any) -> list[dict[str, Any]]:
+    found = render(f"dynamic-routing/{kind}.yaml.j2", cluster, **values)
+    return [labelled(it, plans.DEPLOY) for it in found]

@@ -13,10 +13,16 @@ from typing import Any
 
 from packaging.version import Version
 
+from tasks.plans.ours import is_ours
+
 Object = Mapping[str, Any]
 #: What no resolver may name, whatever the inventory allows: this network, loopback, link-local (the
 #: cloud's metadata), multicast, reserved and broadcast.
 REFUSED = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")
+#: Tells what this deploy applied from what others did.
+DEPLOY = "dynamic-routing"
+#: Routes before the policies that watch over them, when they are taken away.
+KINDS = ("HTTPRoute", "EnvoyExtensionPolicy", "BackendTrafficPolicy", "SecurityPolicy")
 #: Envoy Gateway 1.9 release notes, extensionApis.enableLua.
 LUA_IS_OFF = Version("1.9")
 #: What the names of clusters are made of; one with anything else is not put into a script.
@@ -42,6 +48,30 @@ def asks_for_lua(version: str) -> bool:
 def resolver_route(name: str) -> str:
     """The HTTPRoute through which Envoy knows the resolver."""
     return f"{name}-resolver"
+
+
+def left_over(
+    live: Iterable[Object], entries: Iterable[tuple[str, str, bool]], prune: bool
+) -> list[Object]:
+    """
+    What of our objects is to go, routes first: with ``prune`` all that no entry has, else only what
+    keeps clients from a resolver that they may ask by now.
+
+    + entries: namespace and name of each, and whether its resolver is open
+    """
+    wanted: set[tuple[str, str, str]] = set()
+    opened: set[tuple[str, str, str]] = set()
+    for namespace, name, is_open in entries:
+        resolver = resolver_route(name)
+        wanted |= {(kind, namespace, name) for kind in KINDS[:3]}
+        wanted |= {(kind, namespace, resolver) for kind in ("HTTPRoute", "BackendTrafficPolicy")}
+        (opened if is_open else wanted).add(("SecurityPolicy", namespace, resolver))
+    found = []
+    for it in live:
+        key = (it["kind"], it["metadata"]["namespace"], it["metadata"]["name"])
+        if is_ours(it, DEPLOY) and (key in opened or (prune and key not in wanted)):
+            found.append(it)
+    return sorted(found, key=lambda it: KINDS.index(it["kind"]))
 
 
 def ranges(cidrs: Iterable[str]) -> list[tuple[int, int]]:

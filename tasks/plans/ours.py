@@ -10,18 +10,20 @@ from tasks.plans.objects import MANAGER, owned_fields
 Object = Mapping[str, Any]
 #: On every object that an inventory wants. The second tells them from what other deploys apply,
 #: such as dashboards, so that nobody deletes the other's.
-LABELS = {"app.kubernetes.io/managed-by": MANAGER, "envoyfleet.dev/deploy": "gateways"}
+DEPLOY = "envoyfleet.dev/deploy"
+LABELS = {"app.kubernetes.io/managed-by": MANAGER, DEPLOY: "gateways"}
 
 
-def labelled(thing: Object) -> dict[str, Any]:
+def labelled(thing: Object, deploy: str = LABELS[DEPLOY]) -> dict[str, Any]:
     """
-    The object with ``LABELS``. A Namespace stays as it is: it is never taken away, for all that is
-    in it would go too.
+    The object with ``LABELS``, or those of another deploy. A Namespace stays as it is: it is never
+    taken away, for all that is in it would go too.
     """
     if thing["kind"] == "Namespace":
         return dict(thing)
     meta = thing["metadata"]
-    return {**thing, "metadata": {**meta, "labels": {**(meta.get("labels") or {}), **LABELS}}}
+    labels = {**(meta.get("labels") or {}), **LABELS, DEPLOY: deploy}
+    return {**thing, "metadata": {**meta, "labels": labels}}
 
 
 def unlabelled(thing: Object) -> dict[str, Any]:
@@ -31,8 +33,8 @@ def unlabelled(thing: Object) -> dict[str, Any]:
     return {**thing, "metadata": {**rest, **({"labels": labels} if labels else {})}}
 
 
-def is_ours(live: Object) -> bool:
+def is_ours(live: Object, deploy: str = LABELS[DEPLOY]) -> bool:
     """Whether an object of a cluster was applied from an inventory, labels and field manager."""
     labels = live["metadata"].get("labels") or {}
-    marked = all(labels.get(key) == it for key, it in LABELS.items())
+    marked = all(labels.get(key) == it for key, it in {**LABELS, DEPLOY: deploy}.items())
     return marked and owned_fields(live) is not None

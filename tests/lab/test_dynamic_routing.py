@@ -294,3 +294,14 @@ def test_nothing_is_written_where_it_could_not_work(joined: Joined) -> None:
         for one in (before, now)
     ]
     assert versions[0] == versions[1]
+
+
+def test_what_no_entry_has_is_pruned_and_nothing_else(joined: Joined) -> None:
+    kinds = "httproute,envoyextensionpolicy,backendtrafficpolicy"
+    before = joined.kubectl("get", kinds, "-A", "-o", "name").split()
+    done = joined.fleet.pyinfra("dynamic_routing", "-y", "--data", "prune=true", *wanted())
+    assert done.code == 0, done.text
+    now = joined.kubectl("get", kinds, "-A", "-o", "name").split()
+    gone = sorted(it.partition("/")[2] for it in set(before) - set(now))
+    assert gone == ["join", "join", "join", "join-resolver", "join-resolver"]
+    until("404", lambda: joined.ask("/join?client_id=7").status == 404)

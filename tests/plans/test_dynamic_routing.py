@@ -75,6 +75,40 @@ def test_lua_is_off_from_1_9_on(version: str, asks: bool) -> None:
     assert plans.asks_for_lua(version) is asks
 
 
+def ours(kind: str, name: str, deploy: str = "dynamic-routing") -> dict[str, Any]:
+    labels = {"app.kubernetes.io/managed-by": "envoyfleet", "envoyfleet.dev/deploy": deploy}
+    managers = [{"manager": "envoyfleet", "operation": "Apply", "fieldsV1": {"f:spec": {}}}]
+    meta = {"namespace": "shop", "name": name, "labels": labels, "managedFields": managers}
+    return {"kind": kind, "metadata": meta}
+
+
+LIVE = [
+    ours("SecurityPolicy", "join-resolver"),
+    ours("EnvoyExtensionPolicy", "old"),
+    ours("EnvoyExtensionPolicy", "join"),
+    ours("HTTPRoute", "old"),
+    ours("HTTPRoute", "join-resolver"),
+    ours("HTTPRoute", "cart", "gateways"),
+    {"kind": "HTTPRoute", "metadata": {"namespace": "shop", "name": "of-others"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("is_open", "prune", "found"),
+    [
+        pytest.param(False, False, [], id="nothing"),
+        pytest.param(True, False, ["join-resolver"], id="what closes an open resolver"),
+        pytest.param(False, True, ["old", "old"], id="what no entry has"),
+        pytest.param(True, True, ["old", "old", "join-resolver"], id="both"),
+    ],
+)
+def test_what_is_left_over(is_open: bool, prune: bool, found: list[str]) -> None:
+    left = plans.left_over(LIVE, [("shop", "join", is_open)], prune)
+    assert [it["metadata"]["name"] for it in left] == found
+    order = [plans.KINDS.index(it["kind"]) for it in left]
+    assert order == sorted(order), "routes first"
+
+
 def test_mark_is_fit_for_a_header() -> None:
     assert plans.mark("admin@weu 1\r\n", "shop", "join") == "admin_weu_1__/shop/join"
 
