@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 #: Deploys that change clusters, those that are refused where a backup could not be sealed, and
 #: those that are where no key is here that opens one.
-CHANGING = ("install", "upgrade", "gateways", "crds", "rollback", "restore", "drill")
+CHANGING = (
+    *("install", "upgrade", "gateways", "dynamic_routing"),
+    *("crds", "rollback", "restore", "drill"),
+)
 BACKED_UP = ("upgrade", "crds", "rollback", "restore", "backup")
 OPENING = ("verify", "restore", "drill")
 #: Clusters at a time. pyinfra takes 20 a core; a cluster costs us little but waiting.
@@ -137,7 +140,7 @@ def checked_before_connecting(state: Any) -> None:
 
 def _only_looks(run: Run, cluster: Cluster) -> bool:
     """Whether the deploy is only to show what it would change, key ``check``."""
-    return run.deploy == "gateways" and cluster.check
+    return run.deploy in ("gateways", "dynamic_routing") and cluster.check
 
 
 def _told_by(connector: Any, data: dict[str, Any]) -> list[str]:
