@@ -39,7 +39,7 @@ def rates_without_redis(cluster: str, objects: Iterable[Object]) -> Iterator[Fin
                 cluster,
                 thing,
                 "a rate that all proxies count together needs a Redis, and the controller knows "
-                "none: the policy is refused, and with it every other limit in it",
+                "none: it refuses the policy, and every request is answered 500",
                 "name it in rate_limit_redis, or let each proxy count for itself: rateLimit.local",
                 "error",
             )

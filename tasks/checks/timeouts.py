@@ -146,4 +146,4 @@ def _forgotten(cluster: str, policy: Object, objects: Iterable[Object]) -> Itera
 
 def told(amount: float) -> str:
     """Such as "90s", "1.5s" or "250ms"."""
-    return f"{amount * 1000:.0f}ms" if amount < 1 else f"{amount:g}s"
+    return f"{amount * 1000:.0f}ms" if amount < 1 else f"{amount:.4g}s"

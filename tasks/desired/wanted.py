@@ -11,6 +11,7 @@ from tasks.checks import wanted as checks
 from tasks.checks.findings import Finding
 from tasks.checks.limits import rates_without_redis
 from tasks.checks.wanted import files as file_checks
+from tasks.checks.wanted import traffic
 from tasks.desired.files import from_files
 from tasks.desired.objects import objects
 from tasks.fleet.inventory import Cluster
@@ -25,6 +26,7 @@ KEYS = {
     "Namespace": "gateways",
     "Gateway": "gateways",
     "ClientTrafficPolicy": "gateways",
+    "BackendTrafficPolicy": "limits",
     "ReferenceGrant": "teams",
 }
 
@@ -69,5 +71,5 @@ def wanted(name: str, data: Cluster) -> Wanted:
     findings += checks.findings(view)
     findings += teams.findings(name, data.teams, every)
     if data.rate_limit_redis is None:
-        findings += rates_without_redis(name, every)
+        findings += traffic.located(view, rates_without_redis(name, every))
     return Wanted(every, origins, tuple(findings))

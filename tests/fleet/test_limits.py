@@ -358,8 +358,21 @@ REFUSED = [
         'each_client needs clients, such as "0.0.0.0/0" for all of them',
         id="no clients",
     ),
-    pytest.param({"limits": {"timeouts": {"request": "soon"}}}, "soon", id="no time"),
-    pytest.param({"limits": {"request_buffer": "1MB"}}, "1MB", id="no size"),
+    pytest.param(
+        {"limits": {"timeouts": {"request": "soon"}}},
+        "'soon' is not a time such as '30s', '1m30s' or '250ms'",
+        id="no time",
+    ),
+    pytest.param(
+        {"limits": {"request_buffer": "1MB"}},
+        "'1MB' is not a size such as '32Ki' or '1Mi'",
+        id="no size",
+    ),
+    pytest.param(
+        {"limits": {"rates": [{"requests": 1, "clients": "10.0.0.1/8"}]}},
+        "'10.0.0.1/8' is not a network such as '203.0.113.0/24'",
+        id="no network",
+    ),
     pytest.param({"limits": {"retry": {}}}, "retry", id="no key"),
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tasks.checks.findings import Finding
@@ -11,21 +11,23 @@ from tasks.checks.limits import limit_findings
 from tasks.checks.timeouts import timeout_findings
 from tasks.checks.wanted.view import View
 from tasks.plans.kinds import title
+from tasks.plans.references import to
 from tasks.plans.shapes import shaped
 
 
 def on_the_way(view: View) -> Iterator[Finding]:
-    """Of wanted objects alone, each with where it is written."""
+    """GW350 to GW368, of wanted objects alone."""
     every = [shaped(it) for it in view.every.values()]
-    origins = {
-        title(it): view.origins[key] for key, it in view.every.items() if key in view.origins
-    }
     services = [shaped(it) for it in view.of("Service", "")]
-    for it in (
-        *timeout_findings(view.cluster, every),
-        *limit_findings(view.cluster, every),
-        *http2_findings(view.cluster, every, services),
-    ):
+    yield from located(view, timeout_findings(view.cluster, every))
+    yield from located(view, limit_findings(view.cluster, every))
+    yield from located(view, http2_findings(view.cluster, every, services))
+
+
+def located(view: View, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Those of wanted objects, with where each is written."""
+    origins = {title(it): view.origins[to(it)] for it in view.wanted}
+    for it in findings:
         if it.where.object in origins:
             part = ", ".join(filter(None, (it.where.part, origins[it.where.object])))
             yield replace(it, where=replace(it.where, part=part))

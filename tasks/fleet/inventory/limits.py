@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tasks.fleet.inventory.base import Strict, Text
 
-#: As Envoy Gateway writes lengths of time ("1m30s", "250ms") and amounts of memory ("32Ki").
-Time = Annotated[str, Field(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$")]
-Size = Annotated[str, Field(pattern=r"^[1-9][0-9]*(Ki|Mi|Gi)?$")]
+
+def _written(form: str, meaning: str) -> AfterValidator:
+    """A text of this form, or one line that says what it should be."""
+
+    def check(value: str) -> str:
+        if re.fullmatch(form, value) is None:
+            raise ValueError(f"{value!r} is not {meaning}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is not a network such as '203.0.113.0/24'") from None
+
+
+#: As Envoy Gateway writes lengths of time and amounts of memory.
+Time = Annotated[
+    str, _written(r"([0-9]{1,5}(h|m|s|ms)){1,4}", "a time such as '30s', '1m30s' or '250ms'")
+]
+Size = Annotated[str, _written(r"[1-9][0-9]*(Ki|Mi|Gi)?", "a size such as '32Ki' or '1Mi'")]
 Count = Annotated[int, Field(ge=1)]
-Cidr = Annotated[str, Field(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")]
+Cidr = Annotated[str, AfterValidator(_network)]
 Trigger = Literal[
     "5xx",
     "gateway-error",
