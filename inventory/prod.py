@@ -122,6 +122,8 @@ _fleet = {
     "check": False,  # True: only show what differs; nearly always --data check=true
     "prune": False,  # True: delete what an earlier inventory wanted and this one does not
     "take_back": False,  # True: take fields back that somebody else changed
+    "class_from": "inventory",  # "objects": GatewayClass and EnvoyProxy are among these files
+    "take": False,  # True: deploys/adopt.py hands objects over to envoyfleet; docs/adopt.md
     "teams": [  # whose routes may attach where, and which host names are theirs: docs/teams.md
         {
             "name": "shop",

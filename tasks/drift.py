@@ -95,6 +95,7 @@ def shown(wanted: Wanted, data: Cluster) -> Steps:
     fleet_run.current().findings += [
         *found.findings,
         *drift_checks.findings(host.name, found.drift.differences, wanted.origins),
+        *_holes(found.live, data),
     ]
     _rows[host.name] = {
         "objects": len(wanted.objects),
@@ -103,6 +104,14 @@ def shown(wanted: Wanted, data: Cluster) -> Steps:
             drift.as_dict(it, wanted.origins.get(to(it.thing))) for it in found.drift.differences
         ],
     }
+
+
+def _holes(live: Mapping[Reference, dict[str, Any]], data: Cluster) -> Iterator[Finding]:
+    """What teams could take from each other, on the cluster as it is; routes of others count."""
+    _, mine = gateways.of_our_controller(data, _of(live, "GatewayClass"), _of(live, "Gateway"))
+    own = {to(it) for it in mine}
+    every = [it for key, it in live.items() if key.kind != "Gateway" or key in own]
+    return teams.findings(host.name, data.teams, every, whole=True)
 
 
 @fleet_operation()

@@ -18,13 +18,7 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
     class, EnvoyProxy, Gateways, their policies and routes; ``wanted`` has the files beside it.
     Pure but for the copy in rendered/. Raises TemplateRefused.
     """
-    about: dict[str, Any] = {
-        "gateway_class": data.gateway_class,
-        "controller_name": data.controller_name,
-        "namespace": data.namespace,
-    }
-    found = render("gateway/gatewayclass.yaml.j2", name, **about)
-    found += _proxies(name, data, None)
+    found = of_class(name, data) if data.class_from == "inventory" else []
     for namespace in dict.fromkeys(it.namespace for it in data.gateways):
         found += render("gateway/namespace.yaml.j2", name, name=namespace, part=namespace)
     for gateway in data.gateways:
@@ -46,7 +40,7 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
         found += render(
             "gateway/gateway.yaml.j2",
             name,
-            **about,
+            gateway_class=data.gateway_class,
             gateway=gateway,
             annotations={**gateway.annotations, **fixed},
             proxy=proxy,
@@ -77,6 +71,18 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
     found += limits.backend_tls(name, data)
     found += teams.grants(name, data)
     return [labelled(it) for it in found]
+
+
+def of_class(name: str, data: Cluster) -> list[dict[str, Any]]:
+    """The GatewayClass, and the EnvoyProxy of all its Gateways."""
+    found = render(
+        "gateway/gatewayclass.yaml.j2",
+        name,
+        gateway_class=data.gateway_class,
+        controller_name=data.controller_name,
+        namespace=data.namespace,
+    )
+    return found + _proxies(name, data, None)
 
 
 def _proxies(name: str, data: Cluster, gateway: Gateway | None) -> list[dict[str, Any]]:

@@ -31,15 +31,15 @@ def files(name: str, data: Cluster, wanted: Wanted) -> dict[str, str]:
         if thing["kind"] == "Secret":
             raise ValueError("a Secret has no place in a tree that others can read")
         origin = wanted.origins[to(thing)]
-        found[path(thing)] = _text(f"from {origin}: {HINT}", thing)
+        found[path(thing)] = text(f"from {origin}: {HINT}", thing)
     listed = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": sorted(found),
     }
-    found[KUSTOMIZATION] = _text(f"objects of {name}: {HINT}", listed)
+    found[KUSTOMIZATION] = text(f"objects of {name}: {HINT}", listed)
     chart = f"values of {data.chart} {data.envoy_gateway_version} on {name}: {HINT}"
-    found[VALUES] = _text(chart, values(name, data))
+    found[VALUES] = text(chart, values(name, data))
     return found
 
 
@@ -50,7 +50,7 @@ def path(thing: dict[str, Any]) -> str:
     return f"{meta['namespace']}/{file}" if meta.get("namespace") else file
 
 
-def _text(comment: str, document: dict[str, Any]) -> str:
+def text(comment: str, document: dict[str, Any]) -> str:
     """YAML with sorted keys and unbroken lines; a text of several lines stays readable."""
     return f"{MARK} {comment}\n{_dumped(json.dumps(document))}"
 

@@ -18,6 +18,7 @@ from tasks.connectors.api import Api, ApiError
 from tasks.connectors.command import APPLY, Call
 from tasks.facts.kube import items
 from tasks.fleet.guard import session
+from tasks.plans import kinds
 from tasks.plans.kinds import title
 from tasks.plans.objects import MANAGER
 from tasks.plans.resources import Resource
@@ -138,6 +139,37 @@ def replaced(api: Api, path: str, manifest: Object, live: Object) -> dict[str, A
         found: dict[str, Any] = json.loads(answer)
         return found
     raise AssertionError("unreachable")
+
+
+def as_new(things: Sequence[Object]) -> list[dict[str, Any] | None]:
+    """
+    What the server would store for each if it were new, ``AT_ONCE`` at a time: with its defaults,
+    and without the fields of anybody else. None for one that it refuses. Nothing is stored.
+
+    Raises OperationError where that may not be asked.
+    """
+    from gevent.pool import Pool
+
+    api = session()
+    found = Pool(AT_ONCE).map(lambda it: _as_new(api, it), things)
+    for thing, it in zip(things, found, strict=True):
+        if isinstance(it, ApiError) and it.status in (401, 403):
+            raise OperationError(f"{title(thing)}: it cannot be compared: {it}: allow create on it")
+    return [None if isinstance(it, ApiError) else it for it in found]
+
+
+def _as_new(api: Api, thing: Object) -> dict[str, Any] | ApiError:
+    meta = {key: it for key, it in thing["metadata"].items() if key != "name"}
+    body = {**thing, "metadata": {**meta, "generateName": f"{MANAGER}-"}}
+    path = kinds.path(thing["apiVersion"], thing["kind"], meta.get("namespace"))
+    query = {"dryRun": "All", "fieldManager": MANAGER, "fieldValidation": "Strict"}
+    try:
+        found: dict[str, Any] = json.loads(
+            api.text(Call("POST", path, query, body, JSON, None, frozenset()))
+        )
+    except ApiError as error:
+        return error
+    return found
 
 
 def deleted(api: Api, path: str) -> None:

@@ -71,7 +71,9 @@ class Cluster(Strict):
     check: bool = False
     prune: bool = False
     take_back: bool = False
+    class_from: Literal["inventory", "objects"] = "inventory"
     teams: list[Team] = []
+    take: bool = False
     probe: Probe = Probe()
     timeout: Annotated[int, Field(ge=1)] = 300
     max_failed: int | str | None = None
