@@ -152,7 +152,7 @@ def applied(wanted: Wanted, data: Cluster) -> Steps:
         place=lambda it: wanted.origins[to(it)],
         conflict="write it into the inventory, or take it back with --data take_back=true",
     )
-    yield from [*steps, *_taken_away(gone, before)]
+    yield from [*gateways.with_numbers_held(steps, data), *_taken_away(gone, before)]
 
 
 @fleet_operation()

@@ -52,14 +52,21 @@ def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
         was = desired.objects(host.name, data.model_copy(update={"envoy_gateway_version": version}))
         change.remember_objects(data, was, manifests)
 
-    for number, step in enumerate(apply_steps(manifests, before=before)):
+    yield from with_numbers_held(apply_steps(manifests, before=before), data)
+
+
+def with_numbers_held(steps: Steps, data: Cluster) -> Steps:
+    """
+    Before the first of these steps, keep the number of proxies that an autoscaler is going to have,
+    until it has it; without a step nothing is read.
+    """
+    for number, step in enumerate(steps):
         if number == 0:
             yield from _numbers_held(data)
         yield step
 
 
 def _numbers_held(data: Cluster) -> Steps:
-    """Keep the number of proxies that an autoscaler is going to have, until it has it."""
     own = {(it.namespace, it.name): it.proxy for it in data.gateways if it.proxy}
 
     def is_scaled(namespace: str, name: str) -> bool:

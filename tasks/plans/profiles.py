@@ -53,7 +53,7 @@ def filled(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, **given}
 
 
-#: Bytes that a proxy has without a connection, and that each adds: measured, docs/scaling.md.
+#: Bytes that a proxy has without a connection, and that each adds: an estimate, docs/scaling.md.
 _EMPTY, _CONNECTION = 70 * 2**20, 40 * 2**10
 
 
