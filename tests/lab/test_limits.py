@@ -269,7 +269,7 @@ def test_a_try_that_ran_out_of_time_is_repeated_where_that_is_asked_for(edge: Ed
 
 def test_a_circuit_breaker_answers_for_what_it_holds_back(edge: Edge) -> None:
     def one(_: int) -> tuple[int, str]:
-        status, said = edge.ask("breaker", "/wait/1")
+        status, said = edge.ask("breaker", "/wait/1.5")
         return status, str(said.get("text", ""))
 
     def opened_at_once() -> Counter[tuple[int, str]]:
@@ -279,7 +279,9 @@ def test_a_circuit_breaker_answers_for_what_it_holds_back(edge: Edge) -> None:
     before = edge.stats().get("envoy_cluster_upstream_rq_pending_overflow", 0)
     found = opened_at_once()
     refused = sum(count for (status, _), count in found.items() if status == 503)
-    assert refused == AT_ONCE - 2, found
+    # Two at once are let through; one, where both wait for a connection, for only one may; and two
+    # more where a busy machine sent the last ones late.
+    assert AT_ONCE - 4 <= refused < AT_ONCE, found
     texts = {text for (status, text) in found if status == 503}
     assert all("overflow" in it for it in texts), texts
     name = "envoy_cluster_upstream_rq_pending_overflow"
