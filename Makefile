@@ -33,12 +33,12 @@ RUN_TESTS := tests/fleet $(addprefix tests/test_,aks.py azure_outage.py certific
 # requests want the machine as quiet as can be. The CRDs' tests want a cluster without Envoy Gateway, so they come first
 # of whatever is in no list.
 FLEET_TESTS := $(addprefix tests/lab/test_,deploys.py stuck.py)
-OWN_TESTS := $(addprefix tests/lab/test_,traffic.py kills.py kills_restore.py lab_faults.py lab_life.py lab_loadbalancer.py)
+OWN_TESTS := $(addprefix tests/lab/test_,traffic.py kills.py kills_restore.py lab_faults.py lab_life.py lab_loadbalancer.py scaling.py)
 AZURE_TESTS := $(sort $(wildcard tests/lab/test_azure_*.py))
 MONITORING_TESTS := $(wildcard $(addprefix tests/lab/test_,lab_monitoring.py monitoring.py dashboards.py alert_scenes_cluster.py \
   alert_scenes.py access_logs.py metrics.py))
 DIAGNOSIS_TESTS := $(wildcard $(addprefix tests/lab/test_,flags.py routing.py captures.py diagnosis.py runbooks.py))
-TRAFFIC_TESTS := $(wildcard $(addprefix tests/lab/test_,gateways.py grpc.py routes.py limits.py teams.py dynamic_routing.py adopt.py scaling.py))
+TRAFFIC_TESTS := $(wildcard $(addprefix tests/lab/test_,gateways.py grpc.py routes.py limits.py teams.py dynamic_routing.py adopt.py))
 CRD_TESTS := tests/lab/test_crds.py
 REST_TESTS := $(CRD_TESTS) $(filter-out $(CRD_TESTS) $(FLEET_TESTS) $(OWN_TESTS) $(AZURE_TESTS) $(MONITORING_TESTS) $(DIAGNOSIS_TESTS) $(TRAFFIC_TESTS),$(sort $(wildcard tests/lab/test_*.py)))
 
