@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Deploys that change clusters, those that are refused where a backup could not be sealed, and
 #: those that are where no key is here that opens one.
 CHANGING = (
-    *("install", "upgrade", "gateways", "dynamic_routing"),
+    *("install", "upgrade", "gateways", "dynamic_routing", "adopt"),
     *("crds", "rollback", "restore", "drill"),
 )
 BACKED_UP = ("upgrade", "crds", "rollback", "restore", "backup")
@@ -139,7 +139,9 @@ def checked_before_connecting(state: Any) -> None:
 
 
 def _only_looks(run: Run, cluster: Cluster) -> bool:
-    """Whether the deploy is only to show what it would change, key ``check``."""
+    """Whether the deploy is only to show what it would change, keys ``check`` and ``take``."""
+    if run.deploy == "adopt":
+        return not cluster.take
     return run.deploy in ("gateways", "dynamic_routing") and cluster.check
 
 

@@ -176,6 +176,17 @@ clusters = [
 ]
 """,
     ),
+    Case(
+        "a window that is over, of a cluster that is to be handed over",
+        ["inventory/prod.py: weu-1: window: it closed at 2020-01-02T00:00 UTC: set one to come"],
+        inventory="""
+_past = {"opens": "2020-01-01T00:00", "closes": "2020-01-02T00:00"}
+clusters = [
+    ("@kube/weu-1", {"ring": 0, "envoy_gateway_version": "1.9.1", "window": _past}),
+]
+""",
+        arguments=("inventory/prod.py", "deploys/adopt.py", "--dry", "--data", "take=true"),
+    ),
     # the kubeconfig
     Case(
         "missing context",
