@@ -15,11 +15,13 @@ from tasks.diagnosis.explain import diagnosis
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0: it is decided, 2: no such folder; 3 where that was asked for, and there are findings."""
+    """0: it is decided, 2: no such folder; 3 where that was asked for, and something is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tasks.diagnosis", description=__doc__)
     parser.add_argument("bundle", type=Path, help="folder, as docs/diagnosis.md lays it out")
     parser.add_argument("--output", choices=report.OUTPUTS, default="table")
-    parser.add_argument("--exit-code", action="store_true", help="3 where there are findings")
+    parser.add_argument(
+        "--exit-code", action="store_true", help="3 where there is an error or a warning"
+    )
     chosen = parser.parse_args(arguments)
     try:
         evidence = bundle.read(chosen.bundle)
@@ -31,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     found = diagnosis(evidence)
     title = f"Diagnosis of {evidence.cluster or chosen.bundle.resolve().name}"
     report.write(found, chosen.output, sys.stdout, report.looked_at(evidence), title)
-    return 3 if found.findings and chosen.exit_code else 0
+    wrong = any(it.severity != "info" for it in found.findings)
+    return 3 if wrong and chosen.exit_code else 0
 
 
 def _advice(path: Path) -> str:

@@ -11,6 +11,8 @@ from tasks.diagnosis.evidence import Entry, Exchange
 
 #: What keeps a request from being sent at all: no line of HTTP tells of that.
 NEVER = re.compile(r"SSL|TLS|certificate|handshake|refused|getaddrinfo|resolve", re.I)
+#: What keeps a connection from being made: no line tells of that.
+NOWHERE = re.compile(r"refused|getaddrinfo|resolve", re.I)
 #: Only where there is a filter chain is there somebody to send an alert of TLS.
 ALERT = re.compile(r"ALERT_|alert (protocol|handshake|certificate|unknown|bad|access)", re.I)
 #: Flags of responses that may have ended early.
@@ -52,6 +54,8 @@ def _same(exchange: Exchange, entry: Entry, rewritten: bool) -> bool:
     if exchange.status is None and NEVER.search(exchange.error or ""):
         return False
     request = exchange.request
+    if not (_sent(exchange) or entry.authority):
+        return False
     if entry.method != request.method or not _same_length(exchange, entry):
         return False
     if not _same_path(entry.path, request.path) and not (
@@ -69,14 +73,21 @@ def _same(exchange: Exchange, entry: Entry, rewritten: bool) -> bool:
 
 def _same_handshake(exchange: Exchange, entry: Entry) -> bool:
     """A connection that ended before HTTP, and a client without an answer."""
-    if exchange.status is not None:
+    if exchange.status is not None or NOWHERE.search(exchange.error or ""):
         return False
     if entry.details == "filter_chain_not_found" and ALERT.search(exchange.error or ""):
         return False
     request = exchange.request
     if entry.sni:
         return (request.sni or request.host.partition(":")[0]).lower() == entry.sni.lower()
+    if not _sent(exchange):
+        return False
     return entry.sni is None or request.scheme == "http" or not request.sni
+
+
+def _sent(exchange: Exchange) -> bool:
+    """Where it was not, a line that names no host is somebody else's."""
+    return exchange.status is not None or bool(exchange.error)
 
 
 def _same_length(exchange: Exchange, entry: Entry) -> bool:

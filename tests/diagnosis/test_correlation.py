@@ -35,6 +35,15 @@ BROKEN = "ConnectionResetError: [Errno 104] Connection reset by peer"
         pytest.param([exchange(path="/a?b=1")], [entry(1, path="/a")], [None], id="of its query"),
         pytest.param([exchange(method="POST")], [entry(1)], [None], id="of its method"),
         pytest.param([exchange(None, "timed out")], [entry(1, 0)], [1], id="a client that went"),
+        pytest.param([exchange(None)], [entry(1, 0)], [1], id="not sent, and one like it"),
+        pytest.param([exchange(None)], [entry(1, 0, authority=None)], [None], id="not sent"),
+        pytest.param([exchange(None)], [entry(1, 400, **HANDSHAKE)], [None], id="not sent, cut"),
+        pytest.param(
+            [exchange(None, "ConnectionRefusedError: [Errno 111] Connection refused")],
+            [entry(1, 0, **HANDSHAKE)],
+            [None],
+            id="no connection",
+        ),
         pytest.param(
             [exchange(None, BROKEN, scheme="https", sni="b.example.com")],
             [entry(1, 0, sni="b.example.com", **HANDSHAKE), entry(2)],

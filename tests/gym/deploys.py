@@ -119,9 +119,10 @@ def _verdicts(state: State) -> dict[str, Verdict]:
 
 
 def judged(said: Said, truth: Truth | None) -> Verdict:
-    """An exit code that is not of such findings is a miss."""
+    """An exit code that is not of such findings is a miss: what is only told fails no run."""
     found = judge.judged(said.answer, truth)
-    wanted = 3 if truth else 0
+    only_told = truth is not None and truth.cause == "intended_direct_response"
+    wanted = 3 if truth and not only_told else 0
     if said.exit == wanted:
         return found
     return replace(found, found=False, said=f"exit {said.exit}, not {wanted}: {found.said}")

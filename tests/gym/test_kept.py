@@ -22,6 +22,8 @@ RIGHT = {
     "answered_by": "envoy",
 }
 OTHER = {**RIGHT, "cause": "rbac_denied"}
+INTENDED = Truth("intended_direct_response", TRUTH.thing)
+TOLD = {**RIGHT, "cause": "intended_direct_response"}
 
 
 def test_a_state_is_recorded_where_its_diagnosis_is_wrong(tmp_path: Path) -> None:
@@ -65,6 +67,7 @@ def test_a_row_is_recorded_where_a_deploy_is_wrong(tmp_path: Path) -> None:
         pytest.param(Said(3, {"findings": [RIGHT]}), TRUTH, True, id="found, and exit 3"),
         pytest.param(Said(0, {"findings": [RIGHT]}), TRUTH, False, id="found, and exit 0"),
         pytest.param(Said(3, {"findings": [OTHER]}), TRUTH, False, id="another cause"),
+        pytest.param(Said(0, {"findings": [TOLD]}), INTENDED, True, id="only told, and exit 0"),
         pytest.param(Said(0, {"findings": []}), None, True, id="well"),
         pytest.param(Said(3, {"findings": []}), None, False, id="well, and exit 3"),
     ],

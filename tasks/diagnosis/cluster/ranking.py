@@ -134,9 +134,14 @@ def ranked(
             )
         ]
     rest = [it for it in kept if it not in first]
-    if symptom is not None and any(symptom in INSTEAD.get(it.cause, ()) for it in first):
+    if symptom is not None and any(_instead(it, of_request[0]) for it in first):
         return (*first, *rest)
     return (*first, *of_request, *rest)
+
+
+def _instead(it: Found, symptom: Found) -> bool:
+    left = it.cause == "service_without_endpoints" and symptom.cause in _LEFT_BEHIND
+    return symptom.cause in INSTEAD.get(it.cause, ()) or (left and it.object == symptom.object)
 
 
 def _same(it: Found, of_request: Sequence[Found]) -> bool:

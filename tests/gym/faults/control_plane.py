@@ -262,7 +262,11 @@ EVERY = [
     Fault(
         "proxies-killed",
         "proxy",
-        Truth("proxy_down", EDGE, "", None, also=on_proxy("proxy_down")),
+        Truth(
+            *("proxy_down", EDGE, "", None),
+            also=on_proxy("proxy_down"),
+            besides=[("proxy_down", ("Deployment", "envoy-gateway-system", "envoy-shop-doors-*"))],
+        ),
         CART,
         0,
         well=[WELL],
