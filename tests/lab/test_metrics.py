@@ -164,7 +164,7 @@ def scraped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with configured(fleet):
         try:
             fleet.lab.kubectl("--context", cluster, "apply", "-f", "-", text=MANIFEST.read_text())
-            fleet.kubectl(cluster, "delete", "pod", *PROXIES, "--grace-period=1")
+            until("a stream that ended at the new controller", partial(ended, fleet))
             found.spent = met(fleet.address(cluster), WANTED)
             until("the new controller to lead", partial(leads, fleet))
             refuse(fleet)
@@ -279,6 +279,19 @@ def leads(fleet: Fleet) -> bool:
     """
     series = read(fetched(fleet, "controller")).series
     return {"resource_apply_total", "status_update_total"} <= series.keys()
+
+
+def ended(fleet: Fleet) -> bool:
+    """
+    Whether the newest controller saw a proxy go, which it counts by the stream that ends. One that
+    goes before it has found that controller ends a stream of the one before.
+    """
+    if "xds_stream_duration_seconds_bucket" in read(fetched(fleet, "controller")).series:
+        return True
+    cluster = fleet.names[0]
+    if answers(fleet.address(cluster), "blue", 200):
+        fleet.kubectl(cluster, "delete", "pod", *PROXIES, "--grace-period=1")
+    return False
 
 
 def refuse(fleet: Fleet) -> None:
