@@ -26,6 +26,7 @@ from tests.lab.running import until
 pytestmark = pytest.mark.lab
 
 SPACE = ("--namespace", "envoy-gateway-system")
+EVERY_PROXY = ("--selector", "app.kubernetes.io/component=proxy")
 #: Of Gateway edge/public; the gym before these tests leaves another one with its own.
 PROXIES = (
     "--selector",
@@ -101,7 +102,7 @@ def patch(fleet: Fleet, kind: str, name: str, namespace: str, body: Any) -> None
 def controller_at_0_and_proxies_deleted(fleet: Fleet) -> None:
     kubectl(fleet, "scale", "deployment", "envoy-gateway", *SPACE, "--replicas", "0")
     kubectl(fleet, "wait", "--for", "delete", "pod", *CONTROLLER, *SPACE, "--timeout", "240s")
-    kubectl(fleet, "delete", "deployment", *PROXIES, *SPACE)
+    kubectl(fleet, "delete", "deployment", *EVERY_PROXY, *SPACE)
 
 
 def proxy_that_hangs(fleet: Fleet) -> None:
