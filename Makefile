@@ -86,8 +86,8 @@ unit-runs:
 unit-rest:
 	@$(PYTEST) -q --timeout=$(UNIT_TIMEOUT) tests $(addprefix --ignore=,$(RUN_TESTS)) $(OR_NONE)
 
-test: setup ## check, unit, then the tests on two labs side by side (50 min with parts cached)
-	@echo "test: check, unit, then the tests on two labs side by side (50 min with parts cached)"
+test: setup ## check, unit, then the tests on two labs side by side (an hour with parts cached)
+	@echo "test: check, unit, then the tests on two labs side by side (an hour with parts cached)"
 	@$(MAKE) check unit lab-tests
 
 lab-tests: setup
