@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tasks.lab import state
 from tasks.lab.progress import LabError
-from tasks.lab.state import LABS, Cluster
+from tasks.lab.state import Cluster
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -47,7 +48,7 @@ class Process:
 
 def log_folder(lab: str, scope: str) -> Path:
     """Where the processes of a cluster (or of "lab", the shared ones) write their logs."""
-    return LABS / lab / "logs" / scope
+    return state.LABS / lab / "logs" / scope
 
 
 def hierarchies() -> list[Path]:

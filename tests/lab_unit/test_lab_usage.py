@@ -16,6 +16,10 @@ def one_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "LOCKS", tmp_path / "locks")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     state.save(Lab("lab", block=200, clusters=2))
+    logs = tmp_path / "lab" / "logs" / "lab-1"
+    logs.mkdir(parents=True)
+    for process in ("kubelet", "coredns"):
+        (logs / f"{process}.log").touch()
 
 
 FAULTS = (
@@ -65,7 +69,7 @@ FAULTS = (
         ),
         pytest.param(
             ["logs", "lab-1", "kublet"],
-            "lab-1 has no process 'kublet': use ",
+            "lab-1 has no process 'kublet': use coredns, kubelet",
             id="process",
         ),
         pytest.param(
