@@ -42,6 +42,7 @@ _shared = {
     "images": {
         "envoy_gateway": "docker.io/lab/gateway:v{version}",
         "envoy": "docker.io/lab/envoy:distroless-v{envoy}",
+        "ratelimit": _lab["images"]["ratelimit"],
     },
     # A lab that came up before labs had keys is not backed up: `up` again gives it one.
     "backup": {

@@ -110,6 +110,8 @@ _fleet = {
         "request_buffer": None,
     },
     "rate_limit_redis": None,  # "redis.shared.svc:6379"
+    "rate_limit_timeout": None,  # "100ms": Envoy's own 20 ms are short to another zone
+    "rate_limit_fails": "open",  # "closed": where nobody can count, requests are answered 500
     # What is served:
     "gateways": [
         {"name": "public", "namespace": "edge", "listeners": [{"name": "http", "port": 80}]},

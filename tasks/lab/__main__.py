@@ -112,6 +112,9 @@ def parser() -> argparse.ArgumentParser:
     one = command(metrics, "install metrics-server, for autoscaling and kubectl top")
     one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
     one.add_argument("--remove", action="store_true", help="take it away again")
+    one = command(ratelimit, "install a Redis, and the image of Envoy's rate limit service")
+    one.add_argument("cluster", nargs="?", metavar="CLUSTER", help="only there (all)")
+    one.add_argument("--remove", action="store_true", help="take it away again")
     one = command(azure, "look at the lab's Azure, or change it; each without arguments says how")
     one.add_argument("what", metavar="COMMAND", nargs="?", help="such as show")
     one.add_argument("arguments", metavar="ARGUMENT", nargs="*")
@@ -233,6 +236,12 @@ def monitoring(asked: argparse.Namespace) -> None:
 
 def metrics(asked: argparse.Namespace) -> None:
     from tasks.lab import metrics as application
+
+    _add(asked, application.install, application.remove, application.parts)
+
+
+def ratelimit(asked: argparse.Namespace) -> None:
+    from tasks.lab import ratelimit as application
 
     _add(asked, application.install, application.remove, application.parts)
 

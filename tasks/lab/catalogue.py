@@ -15,8 +15,10 @@ KUBERNETES = "1.35.4"
 CERT_MANAGER = "1.21.2"
 OPERATOR, KUBE_STATE_METRICS = "0.85.0", "2.15.0"
 METRICS_SERVER = "0.9.0"
+# What Envoy Gateway is built with; the images that it names are of commits nobody published.
+RATELIMIT = "1.4.1-0.20260122083618-3fb702589d36"
 # Those of Debian 12.
-PROMETHEUS, ALERTMANAGER = "2.42.0", "0.25.0"
+PROMETHEUS, ALERTMANAGER, REDIS = "2.42.0", "0.25.0", "7.0.15"
 CONTAINERD = "github.com/containerd/containerd/v2@v2.4.2"
 
 # Envoy Gateway -> the Envoy of the same release line. 1.8.4 exists, but its module could not be
@@ -45,6 +47,9 @@ class Names:
     alerts: str = "docker.io/lab/alerts:1"
 
     metrics_server: str = f"docker.io/lab/metrics-server:v{METRICS_SERVER}"
+
+    ratelimit: str = f"docker.io/lab/ratelimit:v{RATELIMIT}"
+    redis: str = f"docker.io/lab/redis:{REDIS}"
 
     def gateway(self, version: str) -> str:
         """The controller's image of an Envoy Gateway release such as "1.9.1"."""

@@ -81,3 +81,13 @@ def unpack(package: str, *files: str) -> Callable[[Path, Needs], None]:
                 kept.chmod(0o755)
 
     return make
+
+
+def together(*makes: Callable[[Path, Needs], None]) -> Callable[[Path, Needs], None]:
+    """Makes one part of what several packages have."""
+
+    def make(target: Path, needs: Needs) -> None:
+        for it in makes:
+            it(target, needs)
+
+    return make

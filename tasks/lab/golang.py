@@ -26,6 +26,7 @@ SUMS = {
     "github.com/containerd/containerd/v2@v2.4.2": "h1:p6Qg+xbEz8lvwdhHDx0U469xENvp4LgGBx+E7djXkGw=",
     "github.com/envoyproxy/gateway@v1.8.3": "h1:RY8DKli7Z1w3WuMwbA8J5j2sriIxXTWjVv1Bk77nbHo=",
     "github.com/envoyproxy/gateway@v1.9.1": "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY=",
+    "github.com/envoyproxy/ratelimit@v1.4.1-0.20260122083618-3fb702589d36": "h1:nEi1OH2qhE8NtcuBgO/uKpTw/P0nVu4i8mZvL6oD9CQ=",  # noqa: E501
     "github.com/prometheus/prometheus@v0.42.0": "h1:G769v8covTkOiNckXFIwLx01XE04OE6Fr0JPA0oR2nI=",
     "github.com/prometheus-operator/prometheus-operator@v0.85.0": "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",  # noqa: E501
     "sigs.k8s.io/metrics-server@v0.9.0": "h1:nlqqZ2H0Xfko8eJC/1qaNVVT17hu4rxndkOi22KTZ4w=",

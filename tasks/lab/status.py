@@ -31,6 +31,7 @@ def data(one: Lab) -> dict[str, Any]:
             "envoy_gateway": {v: catalogue.NAMES.gateway(v) for v in one.versions},
             "envoy": {v: catalogue.NAMES.envoy(v) for v in one.versions},
             "echo": catalogue.NAMES.echo,
+            "ratelimit": catalogue.NAMES.ratelimit,
         },
     }
 

@@ -226,6 +226,34 @@ def test_without_limits_the_text_is_what_it_was() -> None:
     assert text.count("\n") == 15
 
 
+REDIS = {"rate_limit_redis": "redis.shared.svc:6379"}
+COUNTED: Object = {"backend": {"type": "Redis", "redis": {"url": "redis.shared.svc:6379"}}}
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        pytest.param({}, None, id="each proxy for itself"),
+        pytest.param(REDIS, COUNTED, id="open after 20 ms, as Envoy Gateway is"),
+        pytest.param(
+            {**REDIS, "rate_limit_timeout": "100ms", "rate_limit_fails": "closed"},
+            {**COUNTED, "timeout": "100ms", "failClosed": True},
+            id="closed after 100 ms",
+        ),
+    ],
+)
+def test_the_controller_is_told_where_proxies_count(data: Object, found: Object | None) -> None:
+    values = desired.values("weu-1", Cluster.model_validate({**LEAST, **data}))
+    assert values["config"]["envoyGateway"].get("rateLimit") == found
+
+
+@pytest.mark.parametrize("key", [{"rate_limit_timeout": "1s"}, {"rate_limit_fails": "closed"}])
+def test_nobody_waits_for_a_redis_that_is_not_there(key: Object) -> None:
+    [line] = problems("weu-1", {**LEAST, **key})
+    assert "it is of rates that all proxies count: set rate_limit_redis too" in line
+    assert next(iter(key)) in line
+
+
 def test_a_gateway_has_its_own_limits_or_the_clusters() -> None:
     every = {"timeouts": {"request": "9s"}}
     nine = {"timeout": {"http": {"requestTimeout": "9s"}}}

@@ -232,6 +232,8 @@ def test_values_of_the_chart_arrive_as_they_are(data: Cluster, text: str) -> Non
         pull_secrets=[{"name": it} for it in data.image_pull_secrets],
         controller=data.controller,
         rate_limit_redis=None,
+        rate_limit_timeout=None,
+        rate_limit_fails="open",
         controller_name=data.controller_name,
         deploy_type=data.deploy_type,
         watch_namespaces=[data.namespace],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.lab import catalogue, manifests, metrics, network, users
+from tasks.lab import catalogue, manifests, metrics, network, ratelimit, users
 from tasks.lab.catalogue import NAMES
 from tasks.lab.state import Cluster, Lab, SecondNode
 
@@ -48,3 +48,13 @@ def test_metrics_server_has_an_image_and_can_be_applied() -> None:
     assert not {program.name, image.name} & {it.name for it in others}
     loaded = manifests.load("metrics-server.yaml", image=NAMES.metrics_server)
     assert all(manifests.path_of(it) for it in loaded)
+
+
+def test_redis_and_the_rate_limit_service_have_images_and_can_be_applied() -> None:
+    made = {it.name for it in ratelimit.parts()}
+    assert made == {"ratelimit", "redis", "image-ratelimit", "image-redis"}
+    assert not made & {it.name for it in catalogue.parts(tuple(catalogue.ENVOY))}
+    loaded = manifests.load("redis.yaml", image=NAMES.redis)
+    assert [manifests.path_of(it).rpartition("/")[2] for it in loaded] == ["shared", *2 * ["redis"]]
+    name, namespace, _ = ratelimit.ADDRESS.split(".")
+    assert (loaded[1]["metadata"]["name"], loaded[1]["metadata"]["namespace"]) == (name, namespace)

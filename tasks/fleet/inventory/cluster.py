@@ -10,7 +10,7 @@ from tasks.fleet.inventory.base import Name, Strict, Text, listed
 from tasks.fleet.inventory.certificates import Certificate, Expiring, Issuer
 from tasks.fleet.inventory.dynamic_routing import DynamicRoute
 from tasks.fleet.inventory.gateways import Gateway, PublicIp, Route
-from tasks.fleet.inventory.limits import Limits
+from tasks.fleet.inventory.limits import Limits, Time
 from tasks.fleet.inventory.monitoring import Diagnosis, Monitoring
 from tasks.fleet.inventory.proxies import Controller, Images, Proxy
 from tasks.fleet.inventory.runs import Backup, Hold, Notification, Probe, Proof, Silence, Window
@@ -63,6 +63,8 @@ class Cluster(Strict):
     proxy: Proxy = Proxy()
     limits: Limits | None = None
     rate_limit_redis: Annotated[str, Field(pattern=r"^[^\s:/]+:[0-9]+$")] | None = None
+    rate_limit_timeout: Time | None = None
+    rate_limit_fails: Literal["open", "closed"] = "open"
     gateways: list[Gateway] = []
     routes: list[Route] = []
     dynamic_routing: list[DynamicRoute] = []
@@ -154,6 +156,13 @@ class Cluster(Strict):
     def _is_a_budget(cls, value: Any) -> Any:
         if value is not None:
             parse_budget(value)
+        return value
+
+    @field_validator("rate_limit_timeout", "rate_limit_fails")
+    @classmethod
+    def _of_rates_counted_together(cls, value: str | None, info: Any) -> str | None:
+        if value not in (None, "open") and info.data.get("rate_limit_redis", "") is None:
+            raise ValueError("it is of rates that all proxies count: set rate_limit_redis too")
         return value
 
     @field_validator("bake", "renew_before")
