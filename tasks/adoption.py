@@ -17,7 +17,7 @@ from pyinfra.api.exceptions import DeployError
 
 from tasks import change, desired
 from tasks.checks import adoption as checks
-from tasks.connectors.command import KubeCommand
+from tasks.connectors.command import JSON_PATCH, KubeCommand
 from tasks.desired import tree
 from tasks.facts.kube import KubeObject, Resources, apply_command
 from tasks.fleet import audits
@@ -45,7 +45,6 @@ BARE: Mapping[str, Any] = {
     "objects": [],
     "class_from": "objects",
 }
-JSON_PATCH = "application/json-patch+json"
 
 _rows: dict[str, dict[str, Any]] = {}
 

@@ -205,24 +205,41 @@ def ended(data: Cluster) -> Steps:
 
 
 def remember_objects(
-    data: Cluster, was: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]
+    data: Cluster,
+    was: Sequence[Mapping[str, Any]],
+    wanted: Sequence[Mapping[str, Any]],
+    whole: bool = False,
 ) -> None:
     """
     Called before our objects are written: keep them as they are now, in the cluster itself, because
     a job in a fresh container must find them. What an attempt that was broken off had kept stays.
 
     + was: what the inventory renders for the last good version; + wanted: for the version that
-      comes
+      comes; + whole: also what others set of them
     """
-    good = last_good()
-    if good is None or not state.is_executing:
+    if not state.is_executing:
         return
-    found = _memory(data)
-    if found is not None and memory.run(found) == good.run:
+    found, of_run = _memory(data), _good_run()
+    if found is not None and memory.run(found) == of_run:
         return
-    kept = memory.kept(was, wanted, live_objects(was), data.namespace, good.run)
+    kept = memory.kept(was, wanted, live_objects(was), data.namespace, of_run, whole)
     query = {"fieldManager": MANAGER, "force": "true"}
     session().text(Call("PATCH", kinds.path_of(kept), query, kept, APPLY, None, frozenset()))
+
+
+def _good_run() -> str:
+    """
+    The run whose last good state this one would go back to; a cluster whose controller no Helm
+    release has, such as one of AKS, has only this one's.
+    """
+    good = last_good()
+    return good.run if good else fleet_run.current().id
+
+
+def objects_before_this_change(data: Cluster) -> memory.Objects | None:
+    """As ``remember_objects`` kept them in this change, None where nothing was to be written."""
+    found = _memory(data)
+    return memory.read(found) if found is not None and memory.run(found) == _good_run() else None
 
 
 def objects_before(data: Cluster, good: LastGood) -> memory.Objects | None:

@@ -12,7 +12,7 @@ from typing import Any
 from pyinfra import host, state
 from pyinfra.api.exceptions import OperationError
 
-from tasks import change, desired, gateways
+from tasks import change, desired, gateways, undo
 from tasks.checks import drift as drift_checks
 from tasks.checks import teams
 from tasks.checks import wanted as checks
@@ -25,7 +25,7 @@ from tasks.fleet.attempt import attempt, settle
 from tasks.fleet.guard import Steps, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
-from tasks.operations import kube
+from tasks.operations import kube, objects, others_fields
 from tasks.operations import wanted as reading
 from tasks.plans import conditions, drift, kinds, memory
 from tasks.plans.kinds import GATEWAY_API, title
@@ -33,8 +33,14 @@ from tasks.plans.references import Reference, to
 
 Object = Mapping[str, Any]
 SCHEMA = "envoyfleet.gateways/1"
-COLUMNS = ("cluster", "objects", "missing", "changed", "not wanted", "kept by others", "wrong")
-STATES: tuple[drift.State, ...] = ("missing", "changed", "not wanted", "kept by others")
+STATES: tuple[drift.State, ...] = (
+    "missing",
+    "changed",
+    "set by others",
+    "not wanted",
+    "kept by others",
+)
+COLUMNS = ("cluster", "objects", *STATES, "wrong")
 POLICIES = tuple(kind for _, kind in checks.POLICIES)
 
 _rows: dict[str, dict[str, Any]] = {}
@@ -81,6 +87,9 @@ def put_right() -> None:
         gateways.watched(name="Watch traffic", data=data)
         applied(name="Objects", wanted=wanted, data=data)
         proven(name="Traffic", wanted=wanted, data=data)
+    with it.rescue():
+        undo.objects(name="Objects as they were", data=data)
+        undo.proven(name="Traffic as before", data=data)
     with it.always():
         gateways.judged(name="Traffic meanwhile", data=data)
         change.ended(name="Lease", data=data)
@@ -127,12 +136,15 @@ def applied(wanted: Wanted, data: Cluster) -> Steps:
     gone = sorted(left, key=_rank, reverse=True) if data.prune else []
     _heed_users(gone, found.live, data)
     for it in found.drift.differences:
-        if it.state == "kept by others":
+        if it.state == "kept by others" or (it.state == "set by others" and not data.take_back):
             [hint] = drift_checks.findings(host.name, [it], wanted.origins)
             host.log(f"hint: {_said(hint)}")
     if left and not data.prune:
         names = ", ".join(title(it) for it in left)
         fleet_run.note(host, "not wanted any more", f"{names} (prune=true deletes them)")
+
+    taking = found.drift.added if data.take_back else {}
+    others_fields.planned(taking, found.live, found.drift.writes)
 
     def before() -> None:
         _, every = gateways.of_our_controller(
@@ -140,8 +152,10 @@ def applied(wanted: Wanted, data: Cluster) -> Steps:
         )
         gateways.remember_the_sick(data, [it for it in every if to(it) not in wanted.origins])
         change.begin(data)
-        identities = [memory.identity(it) for it in gone]
-        change.remember_objects(data, [*found.drift.writes, *identities], found.drift.writes)
+        undo.remember(every)
+        identities = [memory.identity(it) for it in (*gone, *(found.live[key] for key in taking))]
+        was = {to(it): it for it in (*found.drift.writes, *identities)}
+        change.remember_objects(data, [*was.values()], found.drift.writes, whole=data.take_back)
 
     gateways.keep_others_proxies(data)
     steps = kube.apply_steps(
@@ -153,6 +167,9 @@ def applied(wanted: Wanted, data: Cluster) -> Steps:
         conflict="write it into the inventory, or take it back with --data take_back=true",
     )
     yield from [*gateways.with_numbers_held(steps, data), *_taken_away(gone, before)]
+    if taking:
+        before()
+        yield from others_fields.taken_out(taking, found.live)
 
 
 @fleet_operation()
@@ -180,13 +197,26 @@ def proven(wanted: Wanted, data: Cluster) -> Steps:
 def compared(wanted: Wanted, data: Cluster) -> Compared:
     """A cluster beside what is wanted of it. Reads only."""
     live = reading.live(wanted.objects)
-    differs = drift.drift(wanted.objects, live)
+    differs = drift.drift(wanted.objects, live, _as_new(drift.suspect(wanted.objects, live)))
     going = {to(it) for it in differs.leftovers if data.prune}
     stays = [it for key, it in live.items() if key not in going]
     view = checks.View(host.name, wanted.objects, wanted.origins, stays)
     of_files = [it for it in wanted.findings if it.code in checks.OF_FILES]
     of_teams = teams.findings(host.name, data.teams, view.every.values(), whole=True)
     return Compared(live, differs, [*of_files, *checks.findings(view), *of_teams])
+
+
+def _as_new(suspects: Sequence[Object]) -> dict[Reference, Object]:
+    """
+    What the server would store of these if they were new: a field that is the same then was set by
+    nobody. Empty where that may not be asked, as by whoever only reads.
+    """
+    try:
+        found = objects.as_new(suspects)
+    except OperationError as error:
+        host.log(f"hint: some of what others set may be defaults: {error}")
+        return {}
+    return {to(it): new for it, new in zip(suspects, found, strict=True) if new is not None}
 
 
 def _said(it: Finding) -> str:

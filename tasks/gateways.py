@@ -48,9 +48,9 @@ def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
     def before() -> None:
         change.begin(data)
         good = change.last_good()
-        version = good.version if good else data.envoy_gateway_version
-        was = desired.objects(host.name, data.model_copy(update={"envoy_gateway_version": version}))
-        change.remember_objects(data, was, manifests)
+        if good is not None:
+            old = data.model_copy(update={"envoy_gateway_version": good.version})
+            change.remember_objects(data, desired.objects(host.name, old), manifests)
 
     yield from with_numbers_held(apply_steps(manifests, before=before), data)
 

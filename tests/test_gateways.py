@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from tasks import desired
 from tasks.fleet.inventory import Cluster
+from tasks.plans.images import wanted as wanted_images
 from tasks.plans.kinds import KINDS
 from tasks.plans.objects import MANAGER
-from tests.api_server import Answer, ApiServer
+from tests.api_server import Answer, ApiServer, Asked, status
 from tests.command_line import CommandLine, Outcome
 from tests.fleet.test_run import Case, prepared
-from tests.lab.standin import gateway_status, policy_status, route_status
+from tests.lab.standin import conditions, gateway_status, policy_status, proxies, route_status
 from tests.stand_in import NAMESPACE, listed
 
 Object = dict[str, Any]
@@ -92,6 +94,8 @@ def stored(thing: Object) -> Object:
     entry = {"manager": MANAGER, "operation": "Apply", "fieldsV1": fields}
     more = {"uid": thing["metadata"]["name"], "generation": 1, "managedFields": [entry]}
     live = {**thing, "metadata": {**thing["metadata"], **more}}
+    if thing["kind"] == "GatewayClass":
+        return {**live, "status": {"conditions": conditions(live, "Accepted")}}
     if thing["kind"] == "Gateway":
         return {**live, "status": gateway_status(live, [])}
     if thing["kind"].endswith("Route"):
@@ -228,3 +232,175 @@ def test_what_is_wrong_is_said_and_nothing_written(
     outcome = run(command_line, api, folder, "-y")
     assert (outcome.code, line in outcome.text) == (code, True), outcome.text
     assert {it.method for it in api.asked} == {"GET"}
+
+
+def with_more(thing: Object, field: str, value: Any) -> Object:
+    """The stored object, in which somebody has set a field that the inventory does not say."""
+    live = stored(thing)
+    edit = {"manager": "kubectl-edit", "operation": "Update", "time": "2026-11-22T10:00:00Z"}
+    live["metadata"]["managedFields"].append({**edit, "fieldsV1": {"f:spec": {f"f:{field}": {}}}})
+    live["metadata"]["resourceVersion"] = "7"
+    return {**live, "spec": {**live["spec"], field: value}}
+
+
+def with_addition(api: ApiServer) -> None:
+    """Somebody has given policy p3 a second rule of its own."""
+    things = [stored(it) for it in wanted() if it["metadata"]["name"] != "p3"]
+    [policy] = [it for it in wanted() if it["metadata"]["name"] == "p3"]
+    cluster(api, [*things, with_more(policy, "cors", {"maxAge": "1h"})])
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        pytest.param(status(404, "not found"), "", id="nothing is known of a new one"),
+        pytest.param(
+            status(403, "may not create"),
+            "SecurityPolicy edge/p3: it cannot be compared: 403 may not create: allow create on it",
+            id="by whoever may only read",
+        ),
+    ],
+)
+def test_what_others_set_is_shown(
+    command_line: CommandLine, api: ApiServer, folder: Path, answer: Answer, hint: str
+) -> None:
+    with_addition(api)
+    path = "/apis/gateway.envoyproxy.io/v1alpha1/namespaces/edge/securitypolicies"
+    api.answer("POST", path, answer)
+    outcome = run(command_line, api, folder, "--data", "check=true")
+    assert (outcome.code, hint in outcome.text) == (3, True), outcome.text
+    line = "SecurityPolicy edge/p3, objects/shop.yaml.j2: has what kubectl-edit set and the "
+    assert f"{line}inventory does not say (.spec.cors)" in outcome.text
+    assert [it.path for it in api.asked if it.method != "GET"] == [
+        f"{path}?dryRun=All&fieldManager=envoyfleet&fieldValidation=Strict"
+    ]
+
+
+def test_a_default_that_a_new_object_has_too_is_no_drift(
+    command_line: CommandLine, api: ApiServer, folder: Path
+) -> None:
+    with_addition(api)
+    new = {"spec": {"cors": {"maxAge": "1h"}}}
+    path = "/apis/gateway.envoyproxy.io/v1alpha1/namespaces/edge/securitypolicies"
+    api.answer("POST", path, Answer(body=new))
+    outcome = run(command_line, api, folder, "--data", "check=true")
+    assert outcome.code == 0, outcome.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "line"),
+    [
+        pytest.param(
+            Answer(), 0, "Will take out of SecurityPolicy edge/p3 what others have set", id="shown"
+        ),
+        pytest.param(
+            status(422, "cors is wanted"),
+            1,
+            "SecurityPolicy edge/p3: refused by the API server: .spec.cors cannot be taken out: "
+            "422 cors is wanted",
+            id="refused",
+        ),
+    ],
+)
+def test_what_others_set_is_taken_out_where_asked(
+    command_line: CommandLine, api: ApiServer, folder: Path, answer: Answer, code: int, line: str
+) -> None:
+    with_addition(api)
+    path = "/apis/gateway.envoyproxy.io/v1alpha1/namespaces/edge/securitypolicies/p3"
+    api.answer("PATCH", path, answer)
+    outcome = run(command_line, api, folder, "--dry", "--diff", "--data", "take_back=true")
+    assert (outcome.code, line in outcome.text) == (code, True), outcome.text
+    [asked] = [it for it in api.asked if it.method == "PATCH"]
+    assert asked.path == f"{path}?fieldManager=envoyfleet&dryRun=All"
+    assert asked.body == [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "remove", "path": "/spec/cors"},
+    ]
+
+
+def test_what_others_set_is_left_and_said(
+    command_line: CommandLine, api: ApiServer, folder: Path
+) -> None:
+    with_addition(api)
+    outcome = run(command_line, api, folder, "-y")
+    assert outcome.code == 0, outcome.text
+    assert "hint: GW327 SecurityPolicy edge/p3" in outcome.text
+    assert f"objects {len(wanted())} as they should be" in outcome.text
+
+
+class Keeping(ApiServer):
+    """One that keeps what is written of policies, the Lease and the Secret of the way back."""
+
+    KEPT = ("/securitypolicies", "/leases", "/secrets")
+    #: What is refused when it comes to be written.
+    refused = "/securitypolicies/p1"
+
+    def keep(self, things: list[Object]) -> None:
+        self.policies = {it["metadata"]["name"]: it for it in things if it["kind"] == POLICY}
+
+    @override
+    def next_answer(self, asked: Asked) -> Answer:
+        path, _, query = asked.path.partition("?")
+        if path.endswith("/securitypolicies"):
+            self.asked.append(asked)
+            return Answer(body=listed(POLICIES_API, POLICY, [*self.policies.values()]))
+        if asked.method in ("GET", "DELETE") or not any(it in path for it in self.KEPT):
+            return super().next_answer(asked)
+        self.asked.append(asked)
+        made = stored(asked.body) if asked.body["kind"] == POLICY else asked.body
+        made["metadata"]["resourceVersion"] = str(len(self.asked))
+        name = asked.body["metadata"]["name"]
+        if "dryRun" in query:
+            return Answer(body=made)
+        if path.endswith(self.refused):
+            return status(500, "etcd has had enough")
+        if asked.body["kind"] == POLICY:
+            self.policies[name] = made
+        place = path if asked.method != "POST" else f"{path}/{name}"
+        self.answer("GET", place, Answer(body=made))
+        return Answer(body=made)
+
+
+POLICY, POLICIES_API = "SecurityPolicy", "gateway.envoyproxy.io/v1alpha1"
+
+
+def serve(api: ApiServer, things: list[Object]) -> None:
+    """Proxies for every Gateway, and no Helm release."""
+    images = wanted_images(Cluster.model_validate(DATA))
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), 1)
+    made = [
+        {**proxies(it, (images.envoy, images.envoy_gateway), 1), "status": counts}
+        for it in things
+        if it["kind"] == "Gateway"
+    ]
+    path = "/apis/apps/v1/deployments"
+    api.answer("GET", path, Answer(body=listed("apps/v1", "Deployment", made)))
+    path = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+    api.answer("GET", path, Answer(body=listed("v1", "Secret", [])))
+
+
+def test_what_fails_after_the_first_write_goes_back(
+    command_line: CommandLine, folder: Path
+) -> None:
+    """The first policy is written, the second is not: both are as they were in the end."""
+    with Keeping().running() as api:
+        things = [stored(it) for it in wanted()]
+        cluster(api, things)
+        api.keep(things)
+        serve(api, things)
+        before = dict(api.policies)
+        (folder / "objects" / "shop.yaml.j2").write_text(FILE.replace("Deny", "Allow"))
+        unprobed = ("--data", 'probe={"enabled": false}', "--data", "timeout=5")
+        outcome = run(command_line, api, folder, "-y", *unprobed)
+        specs = {name: it["spec"] for name, it in api.policies.items()}
+    assert outcome.code == 1, outcome.text
+    assert "etcd has had enough" in outcome.text
+    assert "rolled back to the objects of before this run" in outcome.text
+    assert specs == {name: it["spec"] for name, it in before.items()}
+    written = [it.path for it in api.asked if it.method == "PATCH" and "dryRun" not in it.path]
+    assert [it.partition("?")[0].rpartition("/")[2] for it in written] == [
+        "envoyfleet-last-good",
+        "p0",
+        "p1",
+        "p0",
+    ]

@@ -31,6 +31,10 @@ def _finding(cluster: str, it: Difference, origin: str | None) -> Finding:
             fix = f"{put_right}, with take_back=true" if it.by else put_right
             fix += ", or write the change into the inventory" if it.by else ""
             return Finding("GW323", "warning", where, f"{by} ({fields})", fix)
+        case "set by others":
+            what = f"has what {it.by} set and the inventory does not say ({fields})"
+            fix = f"{put_right}, with take_back=true, or write it into the inventory"
+            return Finding("GW327", "warning", where, what, fix)
         case "not wanted":
             what = "was applied from an inventory, and this one does not want it any more"
             return Finding("GW324", "warning", where, what, f"{put_right}, with prune=true")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal
 
-from tasks.plans import gitops, objects, ours
+from tasks.plans import added, gitops, objects, ours
 from tasks.plans.kinds import title
 from tasks.plans.references import Reference, references, to
 
 Object = Mapping[str, Any]
 #: From the outside in: names of fields, and whole items of lists.
 Path = tuple[Any, ...]
-State = Literal["missing", "changed", "not wanted", "kept by others"]
+State = Literal["missing", "changed", "set by others", "not wanted", "kept by others"]
 
 
 @dataclass(frozen=True)
@@ -39,23 +40,37 @@ class Drift:
     """
     + differences: all of them, in the order of the objects; + writes: wanted objects that may have
       to be applied, those that others keep left out; + leftovers: ours that are not wanted any more
+    + added: by object, what others have set in it that the inventory does not say
     """
 
     differences: tuple[Difference, ...]
     writes: tuple[Object, ...]
     leftovers: tuple[Object, ...]
+    added: Mapping[Reference, tuple[objects.Path, ...]]
 
 
-def drift(wanted: Sequence[Object], live: Mapping[Reference, Object]) -> Drift:
+def drift(
+    wanted: Sequence[Object],
+    live: Mapping[Reference, Object],
+    fresh: Mapping[Reference, Object] | None = None,
+) -> Drift:
     """
     What differs. A field that the server would fill in or write otherwise may be among it: a dry
     run decides, see ``objects.is_applied``.
+
+    + fresh: what the server would store of wanted objects if they were new, of those that
+      ``suspect`` names
     """
     found: list[Difference] = []
     writes: list[Object] = []
+    more: dict[Reference, tuple[objects.Path, ...]] = {}
     for thing in wanted:
         there = live.get(to(thing))
         by = gitops.keeper(there) if there else None
+        beside = {}
+        if there and not by:
+            beside = added.additions(thing, there, (fresh or {}).get(to(thing)))
+            there = added.without(there, [*beside]) if beside else there
         if there is None:
             found.append(Difference("missing", thing))
             writes.append(thing)
@@ -66,21 +81,41 @@ def drift(wanted: Sequence[Object], live: Mapping[Reference, Object]) -> Drift:
         elif not objects.is_applied(thing, there):
             found.append(changed(thing, there))
             writes.append(thing)
+        if beside:
+            found.append(_set_by_others(thing, beside))
+            more[to(thing)] = tuple(beside)
     known = {to(it) for it in wanted}
     left = [it for key, it in live.items() if key not in known and ours.is_ours(it)]
     leftovers = [it for it in left if not gitops.keeper(it)]
     found += [Difference("not wanted", it) for it in leftovers]
-    return Drift(tuple(found), tuple(writes), tuple(leftovers))
+    return Drift(tuple(found), tuple(writes), tuple(leftovers), more)
+
+
+def suspect(wanted: Sequence[Object], live: Mapping[Reference, Object]) -> list[Object]:
+    """Wanted objects in which others have set something that may be no more than a default."""
+    return [
+        it
+        for it in wanted
+        if (there := live.get(to(it))) and not gitops.keeper(there) and added.additions(it, there)
+    ]
+
+
+def _set_by_others(thing: Object, beside: Mapping[objects.Path, Sequence[str]]) -> Difference:
+    authors = dict.fromkeys(one for it in beside.values() for one in it)
+    return Difference("set by others", thing, ", ".join(authors), (*map(objects.spelt, beside),))
 
 
 def changed(thing: Object, there: Object) -> Difference:
     """The difference of one object that is there."""
     paths = [*differing(thing, there)]
     owned = objects.owned_fields(there) or {}
+    wholes = [*objects.differing_wholes(there, thing)]
     gone = [*objects.left_out(owned, thing)]
-    authors = dict.fromkeys(by for it in paths if (by := _author(there, it)))
-    fields = tuple(dict.fromkeys([*map(_text, paths), *gone]))
-    return Difference("changed", thing, ", ".join(authors) or None, fields)
+    authors = dict.fromkeys(
+        by for it in [*paths, *map(_names, wholes)] if (by := _author(there, it))
+    )
+    fields = dict.fromkeys([*map(_text, paths), *map(objects.spelt, [*wholes, *gone])])
+    return Difference("changed", thing, ", ".join(authors) or None, tuple(fields))
 
 
 def differing(wanted: Any, there: Any, at: Path = ()) -> Iterator[Path]:
@@ -133,6 +168,12 @@ def _owns(tree: Mapping[str, Any], path: Path) -> bool:
             return False
         tree = below
     return True
+
+
+def _names(path: objects.Path) -> Path:
+    """As far as they are names of fields."""
+    found = [it.partition(":") for it in path]
+    return tuple(text for _, _, text in takewhile(lambda it: it[0] == "f", found))
 
 
 def _text(path: Path) -> str:

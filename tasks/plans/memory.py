@@ -43,6 +43,7 @@ def kept(
     live: Mapping[str, Object],
     namespace: str,
     of_run: str,
+    whole: bool = False,
 ) -> dict[str, Any]:
     """
     The Secret that remembers.
@@ -52,6 +53,7 @@ def kept(
       object
     + live: the cluster's objects by path, for the paths of ``was``
     + of_run: the run that recorded the last good state which these belong to
+    + whole: also what others set of them, for a change that takes that away
     """
     applied, absent = [], []
     for manifest in was:
@@ -59,7 +61,8 @@ def kept(
         if current is None:
             absent.append(identity(manifest))
         else:
-            applied.append(objects.extracted(current) or identity(manifest))
+            ours = objects.extracted_of_all(current) if whole else objects.extracted(current)
+            applied.append(ours or identity(manifest))
     known = {_key(it) for it in was}
     absent += [identity(it) for it in wanted if _key(it) not in known]
     document = {"applied": applied, "absent": absent}

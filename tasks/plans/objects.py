@@ -12,7 +12,13 @@ from typing import Any
 
 from tasks.plans.defaults import without_defaults
 
+#: A place in an object, from the outside in, as ``fieldsV1`` writes it: "f:name" a field,
+#: 'k:{"name":"x"}' an item by key, 'v:"x"' an item by value (Kubernetes API reference, FieldsV1).
+Path = tuple[str, ...]
+
 MANAGER = "envoyfleet"
+#: Fields that are everybody's: labels, annotations, finalizers, and what controllers say.
+OF_ALL = ("f:metadata", "f:status")
 SERVER_OWNED = (
     "creationTimestamp",
     "generation",
@@ -28,7 +34,8 @@ def is_applied(wanted: Mapping[str, Any], live: Mapping[str, Any] | None) -> boo
     Whether server-side apply of ``wanted`` would change nothing: every field in it has that value
     in the cluster, and everything that we own there is still in it (Kubernetes docs, Server-Side
     Apply: a field that its last manager leaves out is removed). False may be wrong, for a value
-    that the server normalises ("1" and "1000m"); then a dry run decides. True is never wrong.
+    that the server normalises ("1" and "1000m"); then a dry run decides. True is never wrong; what
+    others set beside it is their own, see ``added``.
     """
     if live is None:
         return False
@@ -37,7 +44,7 @@ def is_applied(wanted: Mapping[str, Any], live: Mapping[str, Any] | None) -> boo
         return not says_anything(wanted)
     return (
         holds(live, wanted)
-        and same_where_whole(owned, live, wanted)
+        and not any(True for _ in differing_wholes(live, wanted))
         and not any(True for _ in left_out(owned, wanted))
     )
 
@@ -68,26 +75,36 @@ def holds(live: Any, wanted: Any) -> bool:
     return type(live) is type(wanted) and bool(live == wanted)
 
 
-def same_where_whole(owned: Mapping[str, Any], live: Any, wanted: Any) -> bool:
+def differing_wholes(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[Path]:
     """
-    Whether what the server keeps as a whole, such as the rules of an HTTPRoute, is the same on both
-    sides. ``owned`` (see ``left_out``) ends there, so nothing tells a field that we left out from
-    one that the server added.
+    Where what the server keeps as a whole, such as the rules of an HTTPRoute, is not the same on
+    both sides, whoever has it now: who changes a part of it, such as a filter, takes all of it.
     """
-    for key, below in owned.items():
+    for entry in live["metadata"].get("managedFields") or ():
+        if not entry.get("subresource"):
+            yield from _differing_wholes(entry.get("fieldsV1") or {}, live, wanted)
+
+
+def _differing_wholes(
+    fields: Mapping[str, Any], live: Any, wanted: Any, at: Path = ()
+) -> Iterator[Path]:
+    """
+    ``fields`` (see ``left_out``) end at a whole, so nothing tells a field that we left out from one
+    that the server added.
+    """
+    for key, below in fields.items():
         mark, _, text = key.partition(":")
         if mark == "f" and isinstance(wanted, Mapping) and text in wanted:
-            ours, theirs = wanted[text], live[text]
-            if not below and without_defaults(ours, text) != without_defaults(theirs, text):
-                return False
-            if below and not same_where_whole(below, theirs, ours):
-                return False
+            ours, theirs = wanted[text], live.get(text) if isinstance(live, Mapping) else None
+            if below:
+                yield from _differing_wholes(below, theirs, ours, (*at, key))
+            elif without_defaults(ours, text) != without_defaults(theirs, text):
+                yield (*at, key)
         elif mark == "k":
             keys = json.loads(text)
             ours, theirs = _item(wanted, keys), _item(live, keys)
-            if ours is not None and not same_where_whole(below, theirs, ours):
-                return False
-    return True
+            if ours is not None:
+                yield from _differing_wholes(below, theirs, ours, (*at, key))
 
 
 def owned_fields(live: Mapping[str, Any], manager: str = MANAGER) -> Mapping[str, Any] | None:
@@ -121,8 +138,32 @@ def extracted(live: Mapping[str, Any], manager: str = MANAGER) -> dict[str, Any]
     it never did.
     """
     owned = owned_fields(live, manager)
-    if owned is None:
-        return None
+    return None if owned is None else _manifest(live, owned)
+
+
+def extracted_of_all(live: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    What anybody set of an object, as one manifest: all of it but what the server filled in, what
+    controllers say of it, and the labels and annotations of others.
+    """
+    said: dict[str, Any] = dict(owned_fields(live) or {})
+    for entry in live["metadata"].get("managedFields") or ():
+        if entry.get("manager") != MANAGER and not entry.get("subresource"):
+            tree = {k: v for k, v in (entry.get("fieldsV1") or {}).items() if k not in OF_ALL}
+            said = _joined(said, tree)
+    return _manifest(live, said)
+
+
+def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Two ``fieldsV1`` trees; what is a whole in one is a whole."""
+    found = dict(one)
+    for key, below in other.items():
+        there = found.get(key)
+        found[key] = _joined(there, below) if there and below else {} if there == {} else below
+    return found
+
+
+def _manifest(live: Mapping[str, Any], owned: Mapping[str, Any]) -> dict[str, Any]:
     meta = live["metadata"]
     said = _owned_part(live, owned) if owned else {}
     place = {k: meta[k] for k in ("name", "namespace") if meta.get(k)}
@@ -160,32 +201,42 @@ def _entry(item: Any, owned: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def left_out(owned: Mapping[str, Any], wanted: Any, at: str = "") -> Iterator[str]:
+def left_out(owned: Mapping[str, Any], wanted: Any, at: Path = ()) -> Iterator[Path]:
     """
-    Paths that we own in the cluster and no longer want, such as ".spec.listeners[name=https]".
-    ``owned`` is a ``fieldsV1`` tree: "f:name" a field, 'k:{"name":"x"}' an item by key, 'v:"x"' an
-    item by value, "." the thing itself (Kubernetes API reference, FieldsV1).
+    What of a manager's ``fieldsV1`` tree a manifest does not say, the whole of each branch: of our
+    own, what we no longer want.
     """
-
     for key, below in owned.items():
         mark, _, text = key.partition(":")
-        if key == ".":
+        if key == ".":  # the thing itself
             continue
         if mark == "f":
             if not isinstance(wanted, Mapping) or text not in wanted:
-                yield f"{at}.{text}"
+                yield (*at, key)
             elif below:
-                yield from left_out(below, wanted[text], f"{at}.{text}")
+                yield from left_out(below, wanted[text], (*at, key))
         elif mark == "k":
-            keys = json.loads(text)
-            item = _item(wanted, keys)
-            name = ",".join(f"{k}={v}" for k, v in keys.items())
+            item = _item(wanted, json.loads(text))
             if item is None:
-                yield f"{at}[{name}]"
+                yield (*at, key)
             else:
-                yield from left_out(below, item, f"{at}[{name}]")
+                yield from left_out(below, item, (*at, key))
         elif mark == "v" and json.loads(text) not in _items(wanted):
-            yield f"{at}[{text}]"
+            yield (*at, key)
+
+
+def spelt(path: Path) -> str:
+    """Such as ".spec.listeners[name=https]"; a field with a dot or slash in quotes."""
+    found = ""
+    for step in path:
+        mark, _, text = step.partition(":")
+        if mark == "f":
+            found += f'["{text}"]' if "." in text or "/" in text else f".{text}"
+        elif mark == "k":
+            found += f"[{','.join(f'{k}={v}' for k, v in json.loads(text).items())}]"
+        else:
+            found += f"[{text}]"
+    return found
 
 
 def _items(wanted: Any) -> Sequence[Any]:

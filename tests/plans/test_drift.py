@@ -44,6 +44,10 @@ def edit(manager: str, time: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 CLASS: dict[str, Any] = {"f:spec": {"f:gatewayClassName": {}}}
 ARGO = {"argocd.argoproj.io/tracking-id": "shop:gateway.networking.k8s.io/Gateway:edge/public"}
+ADDED: dict[str, Any] = {"f:spec": {"f:infrastructure": {"f:labels": {}}}}
+MORE = {"infrastructure": {"labels": {"a": "b"}}}
+EVIL = {"name": "evil", "port": 81}
+SECOND = {"f:spec": {"f:listeners": {'k:{"name":"evil"}': LISTENER}}}
 CASES = [
     pytest.param([live()], [], id="as it should be"),
     pytest.param([], [Difference("missing", WANTED)], id="missing"),
@@ -74,6 +78,27 @@ CASES = [
         id="of Argo CD, and not the same",
     ),
     pytest.param([live(annotations=ARGO)], [], id="of Argo CD, and the same"),
+    pytest.param(
+        [live(edit("kubectl-edit", "2026-11-21T10:00:00Z", ADDED), spec=MORE)],
+        [Difference("set by others", WANTED, "kubectl-edit", (".spec.infrastructure",))],
+        id="a field that somebody added",
+    ),
+    pytest.param(
+        [
+            live(
+                edit("kubectl-edit", "2026-11-21T10:00:00Z", SECOND),
+                spec={"listeners": [*WANTED["spec"]["listeners"], EVIL]},
+            )
+        ],
+        [Difference("set by others", WANTED, "kubectl-edit", (".spec.listeners[name=evil]",))],
+        id="a listener that somebody added",
+    ),
+    pytest.param([live(spec=MORE)], [], id="a field that the server filled in"),
+    pytest.param(
+        [live(edit("argocd-controller", "2026-11-21T10:00:00Z", ADDED), spec=MORE)],
+        [],
+        id="a field that somebody added who keeps it",
+    ),
 ]
 
 
@@ -83,8 +108,22 @@ def test_says_what_differs_and_by_whom(
 ) -> None:
     found = drift([WANTED], {to(it): it for it in there})
     assert [*found.differences] == differences
-    of_others = any(it.state == "kept by others" for it in differences)
-    assert [*found.writes] == ([WANTED] if differences and not of_others else [])
+    ours = [it for it in differences if it.state in ("missing", "changed")]
+    assert [*found.writes] == ([WANTED] if ours else [])
+    assert len(found.added) == sum(it.state == "set by others" for it in differences)
+
+
+def test_what_is_changed_and_added_is_both_said() -> None:
+    spec = {**MORE, "gatewayClassName": "other"}
+    there = live(
+        edit("helm", "2026-11-20T10:00:00Z", {"f:spec": {**ADDED["f:spec"], **CLASS["f:spec"]}}),
+        spec=spec,
+    )
+    found = drift([WANTED], {to(there): there})
+    assert [*found.differences] == [
+        Difference("changed", WANTED, "helm", (".spec.gatewayClassName",)),
+        Difference("set by others", WANTED, "helm", (".spec.infrastructure",)),
+    ]
 
 
 @pytest.mark.parametrize(

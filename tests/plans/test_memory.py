@@ -48,6 +48,18 @@ def test_what_is_kept() -> None:
     assert run(secret()) == "20261121T140200Z-upgrade"
 
 
+def test_what_others_set_is_kept_too_where_it_is_taken_away() -> None:
+    there = live("ours", {"f:spec": {"f:a": {}}}, a=1, theirs=2, filled=3)
+    edit = {"manager": "kubectl-edit", "operation": "Update"}
+    fields: dict[str, Any] = {
+        "f:metadata": {"f:annotations": {}},
+        "f:spec": {"f:theirs": {}, "f:gone": {}},
+    }
+    there["metadata"]["managedFields"].append({**edit, "fieldsV1": fields})
+    found = kept([route("ours", a=2)], [], {path_of(there): there}, "eg", "x", whole=True)
+    assert read(found).applied == (route("ours", a=1, theirs=2),)
+
+
 def test_the_same_objects_are_the_same_secret() -> None:
     assert secret() == secret()
 
