@@ -46,3 +46,23 @@ def gateway(lab: LabUnderTest) -> str:
     arguments = ("get", "gateway", "edge", "--namespace", "demo", "--output", f"jsonpath={path}")
     until("an address of the Gateway", lambda: lab.kubectl(*arguments))
     return lab.kubectl(*arguments)
+
+
+class Reruns:
+    """Says at once why a test is run again: that it passes later would hide it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        outcome: str = report.outcome  # pytest-rerunfailures has one more than pytest
+        if outcome == "rerun" and terminal is not None:
+            lines = [it for it in report.longreprtext.splitlines() if it.startswith(("E ", ">"))]
+            terminal.ensure_newline()
+            for line in [f"runs again: {report.nodeid}", *lines[:6], *lines[6:][-8:]]:
+                terminal.write_line(line[:400])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Reruns(config))
