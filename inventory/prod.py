@@ -132,6 +132,7 @@ _fleet = {
             "namespaces": ["shop"],
             "zones": ["shop.example.com", "*.shop.example.com"],
             "listeners": ["edge/public"],  # or "edge/public/https": that one alone
+            "listener_sets": [],  # Gateways that take its ListenerSets: ["edge/shop"]
             "grants": [  # ReferenceGrants: routes of checkout may send to Service shop/cart
                 {
                     "namespace": "shop",

@@ -74,15 +74,9 @@ def of_the_fleet() -> None:
 
 
 def put_right() -> None:
-    """
-    Deploy code: everything that the inventory wants of this cluster. Raises Refused, before any
-    cluster is touched, where it is wrong as it is written.
-    """
+    """Deploy code: everything that the inventory wants of this cluster. Raises Refused."""
     data = fleet_run.cluster()
-    wanted = desired.wanted(host.name, data)
-    wrong = _errors(wanted.findings, data)
-    if wrong:
-        raise fleet_run.Refused("\n".join(it.text for it in wrong))
+    wanted = refused_where_wrong(data)
     with attempt("Gateways") as it:
         gateways.watched(name="Watch traffic", data=data)
         applied(name="Objects", wanted=wanted, data=data)
@@ -94,6 +88,25 @@ def put_right() -> None:
         gateways.judged(name="Traffic meanwhile", data=data)
         change.ended(name="Lease", data=data)
     settle(it)
+
+
+def refused_where_wrong(data: Cluster) -> Wanted:
+    """
+    Deploy code: all that the inventory wants of this cluster, files too. Raises Refused, before any
+    cluster is touched, where it is wrong as it is written.
+    """
+    wanted = desired.wanted(host.name, data)
+    wrong = _errors(wanted.findings, data)
+    if wrong:
+        raise fleet_run.Refused("\n".join(it.text for it in wrong))
+    return wanted
+
+
+@fleet_operation()
+def fit(wanted: Wanted, data: Cluster) -> Steps:
+    """Stop where what is wanted does not fit this cluster. Reads only."""
+    yield from ()
+    _heed(compared(wanted, data), data)
 
 
 @fleet_operation()
@@ -173,15 +186,18 @@ def applied(wanted: Wanted, data: Cluster) -> Steps:
 
 
 @fleet_operation()
-def proven(wanted: Wanted, data: Cluster) -> Steps:
+def proven(wanted: Wanted, data: Cluster, always: bool = False) -> Steps:
     """
     Wait until the controller has taken up every route and policy, then ask for real answers. Where
     nothing was written and nothing is wanting, nobody is asked.
+
+    + always: ask there too
     """
     yield from ()
     if not state.is_executing:
         return
-    if host.name not in fleet_run.current().changed and not _unmet.get(host.name):
+    untouched = host.name not in fleet_run.current().changed and not _unmet.get(host.name)
+    if untouched and not always:
         fleet_run.note(host, "objects", f"{len(wanted.objects)} as they should be")
         return
     things = [it for it in wanted.objects if it["kind"] in (*checks.ROUTES, *POLICIES)]

@@ -12,7 +12,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
-from tasks import change, controller, crds, desired, gateways, rollback
+from tasks import change, controller, crds, desired, drift, gateways, rollback
 from tasks.fleet import charts
 from tasks.fleet import run as fleet_run
 from tasks.fleet.attempt import attempt, settle
@@ -45,13 +45,24 @@ class Desired:
 def install() -> None:
     """
     Deploy code: Envoy Gateway where there is none; with the wanted release there, what differs is
-    put right.
+    put right. Files of ``objects`` are applied as ``deploys/gateways.py`` applies them: a class or
+    a policy that Gateways need may be among them.
     """
     wanted = wanted_of(host.name, fleet_run.cluster())
+    data, whole = wanted.data, None
+    if data.objects:
+        whole = drift.refused_where_wrong(data)
     with attempt("Install") as it:
-        fit(name="Preflight", data=wanted.data)
-        gateways.watched(name="Watch traffic", data=wanted.data)
-        _steps(wanted)
+        fit(name="Preflight", data=data)
+        if whole:
+            drift.fit(name="Objects and this cluster", wanted=whole, data=data)
+        gateways.watched(name="Watch traffic", data=data)
+        _release(wanted)
+        if whole:
+            drift.applied(name="Objects", wanted=whole, data=data)
+            drift.proven(name="Traffic", wanted=whole, data=data, always=True)
+        else:
+            _gateways(wanted)
     with it.always():
         gateways.judged(name="Traffic meanwhile", data=wanted.data)
         change.ended(name="Lease", data=wanted.data)
@@ -67,7 +78,8 @@ def upgrade() -> None:
     with attempt("Upgrade") as it:
         gateways.watched(name="Watch traffic", data=wanted.data)
         opened(name="Lease and backup", data=wanted.data, chart=wanted.chart, values=wanted.values)
-        _steps(wanted)
+        _release(wanted)
+        _gateways(wanted)
     with it.rescue():
         rollback.steps(wanted.data, asked=False)
     with it.always():
@@ -89,14 +101,17 @@ def roll_back() -> None:
     settle(it)
 
 
-def _steps(wanted: Desired) -> None:
+def _release(wanted: Desired) -> None:
     data, chart = wanted.data, wanted.chart
     crds.installed(name="CRDs", chart=chart, data=data)
     crds.migrated(name="Stored versions", chart=chart, data=data)
     controller.installed(name="Controller", data=data, chart=chart, values=wanted.values)
     crds.guarded(name="Safe-upgrades policy", chart=chart, data=data)
-    gateways.applied(name="Gateways", manifests=wanted.objects, data=data)
-    gateways.serving(name="Traffic", data=data)
+
+
+def _gateways(wanted: Desired) -> None:
+    gateways.applied(name="Gateways", manifests=wanted.objects, data=wanted.data)
+    gateways.serving(name="Traffic", data=wanted.data)
 
 
 def wanted_of(name: str, data: Cluster) -> Desired:

@@ -67,37 +67,43 @@ def findings(
     for it in by_kind.get("Namespace", ()):
         labels[it["metadata"]["name"]] = it["metadata"].get("labels") or {}
     routes = [it for kind in _ROUTES for it in by_kind.get(kind, ())]
-    for it in routes:
+    for it in (*routes, *by_kind.get("ListenerSet", ())):
         labels.setdefault(it["metadata"]["namespace"], {})
-    listeners = list(_listeners(by_kind))
+    gateways = {_name(it): it for it in by_kind.get("Gateway", ())}
+    sets = list(_let_in(by_kind, gateways, labels))
+    listeners = list(_listeners(gateways, sets))
     for listener in listeners:
         yield from _open(cluster, every, listener, labels)
-    yield from _sets(cluster, every, by_kind)
+    for it in gateways.values():
+        yield from _bringing(cluster, every, it, labels)
+    yield from _sets(cluster, every, sets)
     yield from _routes(cluster, every, routes, listeners, labels)
     yield from _unknown(cluster, every, listeners, whole)
     for grant in by_kind.get("ReferenceGrant", ()):
         yield from _wide(cluster, every, grant, there if whole else None)
 
 
-def _listeners(by_kind: Mapping[str, Sequence[Object]]) -> Iterator[_Listener]:
-    gateways = {_name(it): it for it in by_kind.get("Gateway", ())}
+def _listeners(
+    gateways: Mapping[str, Object], sets: Iterable[tuple[Object, str]]
+) -> Iterator[_Listener]:
     for name, gateway in gateways.items():
         for it in gateway["spec"].get("listeners") or ():
             yield _Listener(gateway, name, it)
-    for one, name in _let_in(by_kind, gateways):
+    for one, name in sets:
         for it in one["spec"].get("listeners") or ():
             yield _Listener(one, name, it)
 
 
 def _let_in(
-    by_kind: Mapping[str, Sequence[Object]], gateways: Mapping[str, Object]
+    by_kind: Mapping[str, Sequence[Object]],
+    gateways: Mapping[str, Object],
+    labels: Mapping[str, Mapping[str, str]],
 ) -> Iterator[tuple[Object, str]]:
-    """ListenerSets, each with the name of its Gateway, where that takes any."""
+    """ListenerSets, each with the name of its Gateway, where that takes it."""
     for it in by_kind.get("ListenerSet", ()):
-        ref = it["spec"]["parentRef"]
-        name = f"{ref.get('namespace') or it['metadata']['namespace']}/{ref['name']}"
-        allowed = (gateways.get(name) or {}).get("spec", {}).get("allowedListeners") or {}
-        if (allowed.get("namespaces") or {}).get("from", "None") != "None":
+        ref, own = it["spec"]["parentRef"], it["metadata"]["namespace"]
+        name = f"{ref.get('namespace') or own}/{ref['name']}"
+        if name in gateways and teams.lets_in(gateways[name], own, labels[own]):
             yield it, name
 
 
@@ -121,18 +127,7 @@ def _open(
             "name it in listeners of the teams that may use it, or set routes_from to Same",
         )
         return
-    selector = said.get("selector") or {}
-    keys = [*(selector.get("matchLabels") or {})]
-    keys += [it["key"] for it in selector.get("matchExpressions") or ()]
-    others = sorted({it for it in keys if it != teams.NAME})
-    if said.get("from") == "Selector" and others and teams.NAME not in keys:
-        yield Finding(
-            "GW337",
-            "info",
-            where,
-            f"whoever may label a namespace with {', '.join(others)} lets its routes in",
-            f"select by {teams.NAME}, as listeners of a team in the inventory do",
-        )
+    yield from _by_label(where, said, "its routes", "listeners")
     own = listener.owner["metadata"]["namespace"]
     admitted = {it for it, known in labels.items() if it != own and listener.admits(it, known)}
     inside = [it for it in every if admitted & set(it.namespaces)]
@@ -150,12 +145,71 @@ def _open(
             )
 
 
+def _by_label(where: Where, said: Object, what: str, key: str) -> Iterator[Finding]:
+    """Namespaces that are selected by a label which is not their name."""
+    selector = said.get("selector") or {}
+    keys = [*(selector.get("matchLabels") or {})]
+    keys += [it["key"] for it in selector.get("matchExpressions") or ()]
+    others = sorted({it for it in keys if it != teams.NAME})
+    if said.get("from") == "Selector" and others and teams.NAME not in keys:
+        yield Finding(
+            "GW337",
+            "info",
+            where,
+            f"whoever may label a namespace with {', '.join(others)} lets {what} in",
+            f"select by {teams.NAME}, as {key} of a team in the inventory do",
+        )
+
+
+def _bringing(
+    cluster: str,
+    every: Sequence[Team],
+    gateway: Object,
+    labels: Mapping[str, Mapping[str, str]],
+) -> Iterator[Finding]:
+    """
+    Whose ListenerSets a Gateway takes: no rule says which host names they may bring, and the one
+    with the more specific host name has the requests, also before a listener of the Gateway.
+    """
+    where, own = (
+        Where(cluster, title(gateway), "allowedListeners"),
+        gateway["metadata"]["namespace"],
+    )
+    said = (gateway["spec"].get("allowedListeners") or {}).get("namespaces") or {}
+    if said.get("from") == "All":
+        what = "takes ListenerSets of every namespace, which bring any host name"
+        fix = "name it in listener_sets of the teams that may bring some"
+        yield Finding("GW338", "warning", where, what, fix)
+        return
+    yield from _by_label(where, said, "its ListenerSets", "listener_sets")
+    let_in = {it for it, known in labels.items() if it != own and teams.lets_in(gateway, it, known)}
+    named = _name(gateway)
+    bringing = [it for it in every if let_in & set(it.namespaces)]
+    users = [it for it in every if _uses(it, named)]
+    for it in bringing:
+        others = [other for other in users if other is not it and other.zones]
+        if others:
+            zones = [zone for other in others for zone in other.zones]
+            yield Finding(
+                "GW338",
+                "warning",
+                where,
+                f"takes ListenerSets of team {it.name}, which could take {_and(zones)} of team "
+                f"{_and([other.name for other in others])}",
+                f"give ListenerSets of team {it.name} a Gateway that no other team uses",
+            )
+
+
+def _uses(team: Team, gateway: str) -> bool:
+    used = {"/".join(it.split("/")[:2]) for it in (*team.listeners, *team.listener_sets)}
+    return gateway in used
+
+
 def _sets(
-    cluster: str, every: Sequence[Team], by_kind: Mapping[str, Sequence[Object]]
+    cluster: str, every: Sequence[Team], sets: Iterable[tuple[Object, str]]
 ) -> Iterator[Finding]:
     """ListenerSets that serve a name which is not their team's."""
-    gateways = {_name(it): it for it in by_kind.get("Gateway", ())}
-    for it, gateway in _let_in(by_kind, gateways):
+    for it, gateway in sets:
         namespace = it["metadata"]["namespace"]
         for written in it["spec"].get("listeners") or ():
             hostname, named = written.get("hostname"), ROUTES.get(written["protocol"])
@@ -274,6 +328,15 @@ def _unknown(
                     Where(cluster, f"team {team.name}"),
                     f"listener {it} does not exist",
                     "correct listeners of the team, or add it to a Gateway",
+                )
+        for it in team.listener_sets:
+            if whole and it not in gateways:
+                yield Finding(
+                    "GW335",
+                    "error",
+                    Where(cluster, f"team {team.name}"),
+                    f"Gateway {it} does not exist",
+                    "correct listener_sets of the team, or add the Gateway",
                 )
 
 

@@ -45,6 +45,7 @@ def objects(name: str, data: Cluster) -> list[dict[str, Any]]:
             annotations={**gateway.annotations, **fixed},
             proxy=proxy,
             admitted=teams.admitted(data, gateway),
+            bringing=teams.bringing(data, gateway),
             part=part,
         )
         limited = gateway.limits or data.limits

@@ -18,6 +18,11 @@ def admitted(data: Cluster, gateway: Gateway) -> dict[str, list[str] | None]:
     return {it.name: teams.admitted(data.teams, named, it.name) for it in gateway.listeners}
 
 
+def bringing(data: Cluster, gateway: Gateway) -> list[str] | None:
+    """The namespaces whose ListenerSets it takes; None leaves that to ``listeners_from``."""
+    return teams.bringing(data.teams, f"{gateway.namespace}/{gateway.name}")
+
+
 def grants(name: str, data: Cluster) -> list[dict[str, Any]]:
     """The ReferenceGrants of a cluster's teams, one for each object that is lent."""
     found = []

@@ -18,7 +18,10 @@ NAME = "kubernetes.io/metadata.name"
 
 
 class Team(Protocol):
-    """+ zones: host names; + listeners: "namespace/gateway" or "namespace/gateway/listener" """
+    """
+    + zones: host names; + listeners: "namespace/gateway" or "namespace/gateway/listener"
+    + listener_sets: "namespace/gateway"
+    """
 
     @property
     def name(self) -> str: ...
@@ -28,6 +31,8 @@ class Team(Protocol):
     def zones(self) -> Sequence[str]: ...
     @property
     def listeners(self) -> Sequence[str]: ...
+    @property
+    def listener_sets(self) -> Sequence[str]: ...
 
 
 def contradictions(teams: Iterable[Team]) -> Iterator[str]:
@@ -76,6 +81,19 @@ def admitted(teams: Iterable[Team], gateway: str, listener: str) -> list[str] | 
     + gateway: "namespace/name"
     """
     using = [it for it in teams if {gateway, f"{gateway}/{listener}"} & set(it.listeners)]
+    return _namespaces(gateway, using)
+
+
+def bringing(teams: Iterable[Team], gateway: str) -> list[str] | None:
+    """
+    The namespaces whose ListenerSets a Gateway takes, or None where no team names it.
+
+    + gateway: "namespace/name"
+    """
+    return _namespaces(gateway, [it for it in teams if gateway in it.listener_sets])
+
+
+def _namespaces(gateway: str, using: Sequence[Team]) -> list[str] | None:
     if not using:
         return None
     return sorted({gateway.partition("/")[0], *(one for it in using for one in it.namespaces)})
@@ -89,8 +107,24 @@ def admits(
 
     + own: the namespace of the Gateway or ListenerSet; + labels: of ``namespace``
     """
-    said = (listener.get("allowedRoutes") or {}).get("namespaces") or {}
-    match said.get("from", "Same"):
+    return _chosen(listener.get("allowedRoutes"), "Same", own, namespace, labels)
+
+
+def lets_in(gateway: Mapping[str, Any], namespace: str, labels: Mapping[str, str]) -> bool:
+    """Whether a Gateway takes ListenerSets of a namespace (Gateway API spec, AllowedListeners)."""
+    own = gateway["metadata"]["namespace"]
+    return _chosen(gateway["spec"].get("allowedListeners"), "None", own, namespace, labels)
+
+
+def _chosen(
+    allowed: Mapping[str, Any] | None,
+    default: str,
+    own: str,
+    namespace: str,
+    labels: Mapping[str, str],
+) -> bool:
+    said = (allowed or {}).get("namespaces") or {}
+    match said.get("from", default):
         case "All":
             return True
         case "Selector":

@@ -59,7 +59,11 @@ def listener_set(place: str, *listeners: Object) -> Object:
     return thing("ListenerSet", place, parentRef=parent, listeners=[*listeners])
 
 
-ALLOWING = {"allowedListeners": {"namespaces": {"from": "All"}}}
+def bringing(admitted: Object) -> Object:
+    return {"allowedListeners": {"namespaces": admitted}}
+
+
+ALLOWING = bringing({"from": "All"})
 OWN = [
     listener("shop", "*.shop.test", selecting("edge", "shop")),
     listener("blog", "blog.test", selecting("edge", "blog")),
@@ -144,8 +148,50 @@ CASES = [
         [
             "error GW336 weu-1: ListenerSet blog/own, listener theirs: team blog takes a.shop.test "
             "of team shop: set hostname to one of the team's zones, or correct the zones in teams",
+            "warning GW338 weu-1: Gateway edge/public, allowedListeners: takes ListenerSets of "
+            "every namespace, which bring any host name: name it in listener_sets of the teams "
+            "that may bring some",
         ],
         id="a ListenerSet of another team",
+    ),
+    pytest.param(
+        [
+            gateway(*OWN, **bringing(selecting("edge", "shop"))),
+            listener_set("blog/own", listener("theirs", "a.shop.test", {"from": "Same"})),
+        ],
+        [
+            "warning GW338 weu-1: Gateway edge/public, allowedListeners: takes ListenerSets of "
+            "team shop, which could take blog.test of team blog: give ListenerSets of team shop a "
+            "Gateway that no other team uses",
+        ],
+        id="a Gateway that takes ListenerSets of one team, and not that of another",
+    ),
+    pytest.param(
+        [
+            gateway(*OWN),
+            thing(
+                "Gateway",
+                "edge/own",
+                listeners=[listener("a", None, {"from": "None"})],
+                **bringing(selecting("edge", "shop")),
+            ),
+        ],
+        [],
+        id="a Gateway for the ListenerSets of one team",
+    ),
+    pytest.param([gateway(*OWN, **bringing({"from": "Same"}))], [], id="those beside the Gateway"),
+    pytest.param(
+        [
+            gateway(
+                *OWN, **bringing({"from": "Selector", "selector": {"matchLabels": {"own": "y"}}})
+            ),
+        ],
+        [
+            "info GW337 weu-1: Gateway edge/public, allowedListeners: whoever may label a "
+            "namespace with own lets its ListenerSets in: select by kubernetes.io/metadata.name, "
+            "as listener_sets of a team in the inventory do",
+        ],
+        id="ListenerSets by a label that anybody may set",
     ),
     pytest.param(
         [NARROW, listener_set("blog/own", listener("theirs", "a.shop.test", {"from": "Same"}))],
@@ -217,6 +263,15 @@ def test_does_not_say_of_a_part_that_nobody_uses_a_grant() -> None:
 
 def test_a_gateway_that_others_made_may_be_named_by_a_team() -> None:
     assert list(findings("weu-1", [SHOP, BLOG], [])) == []
+
+
+def test_a_gateway_for_listener_sets_that_is_not_there() -> None:
+    team = SHOP.model_copy(update={"listener_sets": ["edge/own"]})
+    assert [it.text for it in findings("weu-1", [team, BLOG], [NARROW], whole=True)] == [
+        "error GW335 weu-1: team shop: Gateway edge/own does not exist: correct listener_sets of "
+        "the team, or add the Gateway"
+    ]
+    assert list(findings("weu-1", [team, BLOG], [NARROW])) == []
 
 
 def test_the_longer_zone_has_a_name() -> None:

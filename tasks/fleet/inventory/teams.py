@@ -12,6 +12,8 @@ from tasks.fleet.inventory.base import Name, Strict
 Zone = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9-]+)*$")]
 #: "edge/public" for every listener of a Gateway, or "edge/public/shop".
 Use = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+(/[^/\s]+)?$")]
+#: "edge/public".
+Taker = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")]
 Referrer = Literal[
     "HTTPRoute",
     "GRPCRoute",
@@ -45,12 +47,14 @@ class Team(Strict):
     + zones: host names that are this team's alone; the longest zone of all teams decides
     + listeners: that routes of its namespaces may attach to, beside those of the Gateway's own
       namespace and of other teams that name it
+    + listener_sets: Gateways that take ListenerSets of its namespaces, beside those of the same
     """
 
     name: Name
     namespaces: Annotated[list[Name], Field(min_length=1)]
     zones: list[Zone] = []
     listeners: list[Use] = []
+    listener_sets: list[Taker] = []
     grants: list[Grant] = []
 
     @model_validator(mode="after")
