@@ -179,7 +179,7 @@ def applied(wanted: Wanted, data: Cluster) -> Steps:
         place=lambda it: wanted.origins[to(it)],
         conflict="write it into the inventory, or take it back with --data take_back=true",
     )
-    yield from [*gateways.with_numbers_held(steps, data), *_taken_away(gone, before)]
+    yield from [*gateways.with_numbers_held(steps, wanted.objects), *_taken_away(gone, before)]
     if taking:
         before()
         yield from others_fields.taken_out(taking, found.live)
@@ -216,7 +216,8 @@ def compared(wanted: Wanted, data: Cluster) -> Compared:
     differs = drift.drift(wanted.objects, live, _as_new(drift.suspect(wanted.objects, live)))
     going = {to(it) for it in differs.leftovers if data.prune}
     stays = [it for key, it in live.items() if key not in going]
-    view = checks.View(host.name, wanted.objects, wanted.origins, stays)
+    unmeasured = reading.unmeasured(wanted.objects)
+    view = checks.View(host.name, wanted.objects, wanted.origins, stays, unmeasured)
     of_files = [it for it in wanted.findings if it.code in checks.OF_FILES]
     of_teams = teams.findings(host.name, data.teams, view.every.values(), whole=True)
     return Compared(live, differs, [*of_files, *checks.findings(view), *of_teams])

@@ -21,8 +21,9 @@ from tasks.fleet.inventory import Cluster
 from tasks.operations import probe, prober, proxies
 from tasks.operations.kube import POLL, apply_steps, wait_until
 from tasks.plans import access_logs, asking, conditions, images, kinds, probes, replicas
-from tasks.plans.kinds import GATEWAY_API, title
+from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, title
 from tasks.plans.probes import Answer, Request
+from tasks.plans.references import to
 
 Object = Mapping[str, Any]
 #: By cluster: Gateways that did not serve before this run, and why.
@@ -52,30 +53,28 @@ def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
             old = data.model_copy(update={"envoy_gateway_version": good.version})
             change.remember_objects(data, desired.objects(host.name, old), manifests)
 
-    yield from with_numbers_held(apply_steps(manifests, before=before), data)
+    yield from with_numbers_held(apply_steps(manifests, before=before), manifests)
 
 
-def with_numbers_held(steps: Steps, data: Cluster) -> Steps:
+def with_numbers_held(steps: Steps, wanted: Sequence[Object]) -> Steps:
     """
     Before the first of these steps, keep the number of proxies that an autoscaler is going to have,
     until it has it; without a step nothing is read.
     """
     for number, step in enumerate(steps):
         if number == 0:
-            yield from _numbers_held(data)
+            yield from _numbers_held(wanted)
         yield step
 
 
-def _numbers_held(data: Cluster) -> Steps:
-    own = {(it.namespace, it.name): it.proxy for it in data.gateways if it.proxy}
-
-    def is_scaled(namespace: str, name: str) -> bool:
-        return own.get((namespace, name), data.proxy).hpa is not None
-
-    if data.proxy.hpa or any(it.hpa for it in own.values()):
-        found = fact(KubeObjects, api_version="apps/v1", kind="Deployment", labels=PROXIES)
-        for it in replicas.to_hold(found, is_scaled):
-            yield apply_command(it, manager=replicas.MANAGER)
+def _numbers_held(wanted: Sequence[Object]) -> Steps:
+    if all(replicas.autoscaler(it) is None for it in wanted):
+        return
+    decide: list[Object] = [*_listed(GATEWAY_API, "GatewayClass"), *_listed(GATEWAY_API, "Gateway")]
+    decide += [*_listed(ENVOY_GATEWAY, "EnvoyProxy"), *wanted]
+    found = fact(KubeObjects, api_version="apps/v1", kind="Deployment", labels=PROXIES)
+    for it in replicas.to_hold(found, {to(it): it for it in decide}.values()):
+        yield apply_command(it, manager=replicas.MANAGER)
 
 
 def _find_collector(data: Cluster) -> None:

@@ -34,6 +34,7 @@ from tasks.fleet.guard import (
 )
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.run import Verdict
+from tasks.operations import wanted as reading
 from tasks.plans import (
     behaviour,
     crds,
@@ -328,7 +329,7 @@ def _of_cluster(
         *preflight.unserved(chart.version, missing_served(chart.version, after), seen.used),
         *_of_schemas(chart, changed, seen.objects),
         *_of_addresses(data, seen),
-        *disruption.unmeasured(wanted.objects, seen.served),
+        *disruption.unmeasured(reading.unmeasured(wanted.objects)),
     ]
     if version is None or now.good is None:
         return reasons

@@ -404,3 +404,27 @@ def test_what_fails_after_the_first_write_goes_back(
         "p1",
         "p0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "code"),
+    [
+        pytest.param(None, 3, id="nobody measures"),
+        pytest.param(Answer(503), 3, id="metrics-server is down"),
+        pytest.param(Answer(body={"kind": "APIResourceList"}), 0, id="metrics-server answers"),
+    ],
+)
+def test_proxies_that_follow_the_load_want_metrics(
+    command_line: CommandLine, api: ApiServer, folder: Path, metrics: Answer | None, code: int
+) -> None:
+    proxy = {"hpa": {"min": 2, "max": 4}}
+    data = Cluster.model_validate({**DATA, "proxy": proxy})
+    cluster(api, [stored(it) for it in desired.wanted("weu-1", data).objects])
+    if metrics is not None:
+        api.answer("GET", "/apis/metrics.k8s.io/v1beta1", metrics)
+    more = ("--data", f"proxy={json.dumps(proxy)}", "--data", "check=true")
+    outcome = run(command_line, api, folder, *more)
+    assert outcome.code == code, outcome.text
+    said = "GW387 weu-1: EnvoyProxy envoy-gateway-system/envoy, proxy: envoyHpa follows what"
+    assert (said in outcome.text) == (code == 3), outcome.text
+    assert {it.method for it in api.asked} == {"GET"}

@@ -135,6 +135,28 @@ class ServedVersions(FactBase[dict[str, list[str]]]):
         return found
 
 
+class ServedApi(FactBase[bool]):
+    """
+    Whether an API of the API server answers. One that another server serves may be registered with
+    nobody behind it, and is listed by ``ServedVersions`` all the same. One request.
+
+    + api: such as ``"metrics.k8s.io/v1beta1"``
+    """
+
+    @override
+    def command(self, api: str) -> KubeCommand:
+        return KubeCommand("GET", f"/apis/{api}", ok=[404, 503])
+
+    @override
+    def process(self, output: list[str]) -> bool:
+        return True
+
+    @override
+    @staticmethod
+    def default() -> bool:
+        return False
+
+
 class Resources(FactBase[list[Resource]]):
     """
     Every resource that the API server serves outside the core group, the preferred version of each

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
+from tasks.facts.kube import KubeObject, KubeObjects, ServedApi, ServedVersions
 from tasks.fleet.guard import fact
-from tasks.plans import kinds, ours
+from tasks.plans import kinds, ours, replicas
 from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, KINDS
 from tasks.plans.references import Reference, to
 
@@ -45,6 +45,15 @@ def live(wanted: Iterable[Object]) -> dict[Reference, dict[str, Any]]:
             there = fact(KubeObject, api_version=it["apiVersion"], kind=it["kind"], **place)
             found |= {to(it): there} if there else {}
     return found
+
+
+def unmeasured(wanted: Iterable[Object]) -> list[Object]:
+    """
+    The EnvoyProxies whose number of proxies is to follow what metrics-server tells, where it tells
+    nothing. One request where there are any.
+    """
+    asking = replicas.need_metrics(wanted)
+    return asking if asking and not fact(ServedApi, api=replicas.METRICS) else []
 
 
 def by_path(found: Mapping[Reference, dict[str, Any]]) -> dict[str, dict[str, Any]]:

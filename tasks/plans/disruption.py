@@ -15,8 +15,6 @@ from tasks.plans.kinds import title
 from tasks.plans.preflight import Reason, warning
 
 Object = Mapping[str, Any]
-#: What metrics-server serves.
-METRICS = "pods.metrics.k8s.io"
 
 
 def reasons(
@@ -55,21 +53,18 @@ def reasons(
     return found
 
 
-def unmeasured(wanted: Iterable[Object], served: Collection[str]) -> list[Reason]:
+def unmeasured(scaled: Iterable[Object]) -> list[Reason]:
     """
-    A warning where the number of proxies is to follow metrics that nobody serves.
+    Warnings where the number of proxies is to follow metrics that nobody serves.
 
-    + wanted: our objects; + served: resources such as "pods.metrics.k8s.io"
+    + scaled: the EnvoyProxies of which that holds
     """
     return [
         warning(
-            f"{title(it)} has envoyHpa, and the API server does not serve metrics.k8s.io: the "
-            "number of proxies never changes: install metrics-server"
+            f"{title(it)} has envoyHpa, and metrics.k8s.io does not answer: the number of proxies "
+            "never changes: install metrics-server, or mend it"
         )
-        for it in wanted
-        if it["kind"] == "EnvoyProxy"
-        and it["spec"]["provider"]["kubernetes"].get("envoyHpa")
-        and METRICS not in served
+        for it in scaled
     ]
 
 

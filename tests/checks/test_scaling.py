@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.checks.wanted.scaling import sizes
+from tasks.checks.wanted.scaling import sizes, unmeasured
 from tasks.checks.wanted.view import View
 from tasks.plans.references import to
 
@@ -159,7 +159,8 @@ def test_one_that_is_merged_has_the_drain_of_another() -> None:
 
 
 LISTENERS = [{"name": "http"}, {"name": "https"}]
-CLASS = thing("GatewayClass", "envoy", GATEWAYS, parametersRef={"name": "envoy", "namespace": "eg"})
+OF_CLASS = {"kind": "EnvoyProxy", "name": "envoy", "namespace": "eg"}
+CLASS = thing("GatewayClass", "envoy", GATEWAYS, parametersRef=OF_CLASS)
 GATEWAY = thing("Gateway", "public", GATEWAYS, gatewayClassName="envoy", listeners=LISTENERS)
 OWN = thing(
     "Gateway",
@@ -203,3 +204,15 @@ TOO_SMALL = (
 )
 def test_memory_for_connections(things: list[dict[str, Any]], expected: list[str]) -> None:
     assert texts(*things) == expected
+
+
+def test_nobody_tells_what_proxies_use() -> None:
+    it = proxy(envoyHpa={"minReplicas": 2, "maxReplicas": 6})
+    assert list(unmeasured(View("weu-1", [it], {to(it): "proxy"}))) == []
+    [found] = unmeasured(View("weu-1", [it], {to(it): "objects/own.yaml"}, unmeasured=[it]))
+    assert found.text == (
+        "warning GW387 weu-1: EnvoyProxy eg/envoy, objects/own.yaml: envoyHpa follows what proxies "
+        "use, and metrics.k8s.io does not answer: the number of proxies never changes, whatever "
+        "the load: install metrics-server, or mend it (kubectl get apiservice "
+        "v1beta1.metrics.k8s.io)"
+    )

@@ -258,6 +258,23 @@ def test_values_of_the_chart_arrive_as_they_are(data: Cluster, text: str) -> Non
     assert own.get("extensionApis") == lua
 
 
+@pytest.mark.parametrize(("replicas", "spread"), [(1, False), (2, True)])
+def test_several_controllers_are_spread(replicas: int, spread: bool) -> None:
+    data = Cluster.model_validate({**LEAST, "controller": {"replicas": replicas}})
+    found = desired.values("weu-1", data)
+    assert found.get("podDisruptionBudget") == ({"minAvailable": 1} if spread else None)
+    constraint = {
+        "maxSkew": 1,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"control-plane": "envoy-gateway"}},
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+    places = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    every = [{**constraint, "topologyKey": it} for it in places]
+    pod = found["deployment"].get("pod")
+    assert pod == ({"topologySpreadConstraints": every} if spread else None)
+
+
 def with_public_ips(merged: bool, *gateways: dict[str, Any]) -> Cluster:
     listeners = [{"name": "http", "port": 80}]
     every = [{"namespace": "edge", "listeners": listeners, **it} for it in gateways]

@@ -39,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     policies.rivals,
     traffic.on_the_way,
     scaling.sizes,
+    scaling.unmeasured,
 )
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from tasks.checks.findings import Finding
 from tasks.checks.wanted.view import Object, View
+from tasks.plans import listeners, replicas
 from tasks.plans.disruption import unevictable
 from tasks.plans.durations import seconds
+from tasks.plans.envoy_proxies import behind
 from tasks.plans.profiles import memory_needed
 from tasks.plans.quantities import quantity
 
@@ -31,6 +33,19 @@ def sizes(view: View) -> Iterator[Finding]:
             yield from about.of_number()
             yield from about.of_size(_connections(it, view))
             yield from about.of_leaving()
+
+
+def unmeasured(view: View) -> Iterator[Finding]:
+    """What is to follow metrics that nobody serves."""
+    for it in view.unmeasured:
+        yield view.finding(
+            "GW387",
+            "warning",
+            it,
+            "envoyHpa follows what proxies use, and metrics.k8s.io does not answer: the number of "
+            "proxies never changes, whatever the load",
+            "install metrics-server, or mend it (kubectl get apiservice v1beta1.metrics.k8s.io)",
+        )
 
 
 class _About:
@@ -58,8 +73,11 @@ class _About:
             )
 
     def _of_hpa(self, hpa: Object) -> Iterator[Finding]:
-        for resource in _watched(hpa):
-            if self._resources is not None and not _asked(self._resources, resource):
+        for it in replicas.watched(hpa):
+            resource, percent = str(it["name"]), (it.get("target") or {}).get("type")
+            if percent != "Utilization" or self._resources is None:
+                continue
+            if not _asked(self._resources, resource):
                 yield self._said(
                     "GW380",
                     f"envoyHpa looks at {resource} in percent of a request that is not there, so "
@@ -74,11 +92,11 @@ class _About:
                 "happens to it is an outage",
                 "set it to 2 or more",
             )
-        replicas = self._deployment.get("replicas")
-        if replicas is not None:
+        fixed = self._deployment.get("replicas")
+        if fixed is not None:
             yield self._said(
                 "GW382",
-                f"envoyHpa and envoyDeployment.replicas {replicas} both say how many proxies there "
+                f"envoyHpa and envoyDeployment.replicas {fixed} both say how many proxies there "
                 "are: Envoy Gateway before 1.9 sets them back each time it looks",
                 "leave replicas out",
             )
@@ -132,17 +150,6 @@ class _About:
         return self._view.finding(code, "warning", self._thing, what, fix)
 
 
-def _watched(hpa: Object) -> list[str]:
-    """The resources that it looks at in percent; CPU where it says nothing."""
-    metrics = hpa.get("metrics")
-    if not metrics:
-        return ["cpu"]
-    parts = [it.get("containerResource") or it.get("resource") or {} for it in metrics]
-    return [
-        str(it["name"]) for it in parts if (it.get("target") or {}).get("type") == "Utilization"
-    ]
-
-
 def _asked(resources: Object, name: str) -> bool:
     """Whether there is a request; the API server makes one of a limit."""
     return any(name in (resources.get(it) or {}) for it in ("requests", "limits"))
@@ -190,13 +197,6 @@ def _connections(proxy: Object, view: View) -> int:
 
 def _stands_for(proxy: Object, gateway: Object, view: View) -> bool:
     """Whether a Gateway has its proxies of an EnvoyProxy, by itself or by its class."""
-    about = proxy["metadata"]
-    here = (about.get("namespace"), about["name"])
-    own = (gateway["spec"].get("infrastructure") or {}).get("parametersRef")
-    if own:
-        return here == (gateway["metadata"].get("namespace"), own.get("name"))
-    refs = {
-        it["metadata"]["name"]: it["spec"].get("parametersRef") for it in view.of("GatewayClass")
-    }
-    ref = refs.get(gateway["spec"].get("gatewayClassName")) or {}
-    return here == (ref.get("namespace"), ref.get("name"))
+    classes, known = view.of("GatewayClass"), view.of_envoy("EnvoyProxy")
+    merging = gateway["spec"].get("gatewayClassName") in listeners.merged(classes, known)
+    return behind(gateway, classes, known, merging)[-1:] == [proxy]

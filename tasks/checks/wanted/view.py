@@ -63,12 +63,14 @@ class View:
     """
     + wanted: the objects of the inventory; + origins: where each is written
     + live: what the cluster has, or None where it was not asked: then nothing is said to be missing
+    + unmeasured: the wanted EnvoyProxies with an autoscaler that nobody tells anything
     """
 
     cluster: str
     wanted: Sequence[Object]
     origins: Mapping[Reference, str]
     live: Sequence[Object] | None = None
+    unmeasured: Sequence[Object] = ()
 
     @cached_property
     def every(self) -> Mapping[Reference, Object]:
