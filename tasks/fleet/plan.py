@@ -73,10 +73,10 @@ def _clusters(names: Sequence[str]) -> str:
     return f"{len(names)} clusters ({', '.join(names[:NAMES])}{more})"
 
 
-def write(run: Run) -> None:
+def write(run: Run) -> dict[str, Any]:
     """
     ``runs/<id>/plan.json``: what preflight and ``show`` said so far, whole or not at all. What the
-    run was going to change before it was broken off stays.
+    run was going to change before it was broken off stays. Returns what was written.
     """
     path, part = run.folder / "plan.json", run.folder / ".plan.json.part"
     written = document(run)
@@ -88,6 +88,7 @@ def write(run: Run) -> None:
     part.touch(mode=0o600)
     part.write_text(json.dumps(written, indent=1), encoding="utf-8")
     part.replace(path)
+    return written
 
 
 def document(run: Run) -> dict[str, Any]:

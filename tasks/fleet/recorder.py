@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,9 +16,11 @@ import click
 from pyinfra.api.state import BaseStateCallback
 from typing_extensions import override
 
+from tasks.checks.findings import as_json
 from tasks.connectors import scratch
-from tasks.fleet import notify, plan, report
+from tasks.fleet import journal, notify, plan, process, report
 from tasks.fleet import run as fleet_run
+from tasks.plans import run_pages
 
 
 @dataclass
@@ -240,25 +242,41 @@ class Recorder(BaseStateCallback):
         counts = Counter(it.status for it in results)
         notify.event("end", f"{self.run.deploy} ended with exit {code}", counts, code)
         notify.flush()
-        document = self.document(results, code)
-        plan.write(self.run)
-        report.write(self.run.folder, document)
+        entries, _ = journal.read(self.run.journal.path)
+        planned = plan.write(self.run)["clusters"]
+        report.write(self.run.folder, self.document(results, code, entries, planned), entries)
         scratch.sweep()
         self.journal("run ended", exit=code)  # last: a run that was killed before goes on
         click.echo(f"Report: {self.run.folder}/report.html", err=True)
 
-    def document(self, results: list[ClusterResult], code: int) -> dict[str, Any]:
-        """report.json: {"schema": "envoyfleet.run/1", "id": ..., "exit": 0, "clusters": [...]}."""
-        run = self.run
+    def document(
+        self,
+        results: list[ClusterResult],
+        code: int,
+        entries: Sequence[Mapping[str, Any]],
+        planned: Sequence[Mapping[str, Any]],
+    ) -> dict[str, Any]:
+        """
+        report.json, docs/report.schema.json: {"schema": "envoyfleet.run/1", "id": ..., ...}.
+
+        + entries: of the journal; + planned: clusters of plan.json
+        """
+        run, ended = self.run, fleet_run.now()
+        warnings = {it["name"]: it["warnings"] for it in planned}
         return {
             "schema": report.SCHEMA,
             "id": run.id,
             "deploy": run.deploy,
             "inventory": run.inventory,
+            "who": process.myself(run.id).who,
             "started": run.started.isoformat(),
-            "seconds": round((fleet_run.now() - run.started).total_seconds(), 1),
+            "ended": ended.isoformat(),
+            "seconds": round((ended - run.started).total_seconds(), 1),
             "exit": code,
-            "clusters": [asdict(it) for it in results],
+            "clusters": [asdict(it) | {"warnings": warnings.get(it.name, [])} for it in results],
+            "gates": [_without(it, "event", "before") for it in entries if it["event"] == "gate"],
+            "findings": as_json(run.findings)["findings"],
+            "changes": run_pages.same_changes(planned),
         }
 
     def _print(self, results: list[ClusterResult], code: int) -> None:
@@ -285,6 +303,10 @@ class Recorder(BaseStateCallback):
 def _between(begun: str, ended: str) -> float:
     seconds = datetime.fromisoformat(ended) - datetime.fromisoformat(begun)
     return round(seconds.total_seconds(), 3)
+
+
+def _without(entry: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: it for key, it in entry.items() if key not in keys}
 
 
 def _did_change(meta: Any) -> bool:

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from tasks.plans import run_pages
+from tasks.plans.evidence import duration, moment
+from tasks.plans.timeline import step_name
+
 SCHEMA = "envoyfleet.run/1"
+#: Characters that a comment on a pull request may have (GitHub: 65,536).
+COMMENT = 65_000
 #: Steps that did not succeed, and what is said of one without a message.
 UNDONE = {"failed": "failed", "running": "interrupted"}
 CONTROL = re.compile(
@@ -18,17 +25,37 @@ CONTROL = re.compile(
 )
 
 
-def write(folder: Any, document: dict[str, Any]) -> None:
-    """All four files, each whole or not at all."""
-    pages, document = templates("report"), plain(document)
+def write(folder: Any, document: dict[str, Any], journal: Iterable[Mapping[str, Any]] = ()) -> None:
+    """
+    All four files, each whole or not at all.
+
+    + journal: the entries of journal.jsonl, which the page tells of
+    """
+    document = plain(document)
+    page = run_pages.page(document, plain([*journal]))
+    html = templates("report").get_template("report.html.j2")
     files = {
         "report.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n",
-        "report.md": pages.get_template("report.md.j2").render(run=document),
-        "report.html": pages.get_template("report.html.j2").render(run=document),
+        "report.md": markdown(document, page),
+        "report.html": html.render(run=document, page=page),
         "junit.xml": junit(document),
     }
     for name, text in files.items():
         put(folder / name, text)
+
+
+def markdown(document: dict[str, Any], page: run_pages.Page) -> str:
+    """
+    For a pull request. What does not fit into its comment is left out: steps first, then diffs,
+    then the rows of clusters that are as they should be.
+    """
+    template = templates("report").get_template("report.md.j2")
+    text = ""
+    for detail in ("steps", "changes", "fleet", "problems"):
+        text = str(template.render(run=document, page=page, detail=detail))
+        if len(text) <= COMMENT:
+            return text
+    return text[: COMMENT - 2] + "…\n"
 
 
 def templates(folder: str) -> Any:
@@ -44,8 +71,21 @@ def templates(folder: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = lambda it: " ".join(str(it).split()).replace("|", r"\|")
+    environment.filters |= {
+        "cell": lambda it: one_line(it).replace("|", r"\|"),
+        "duration": duration,
+        "fence": run_pages.fence,
+        "moment": moment,
+        "lost": run_pages.lost,
+        "step_name": step_name,
+    }
+    environment.globals["status_tone"] = run_pages.STATUSES
     return environment
+
+
+def one_line(text: object) -> str:
+    """Its words with single spaces."""
+    return " ".join(str(text).split())
 
 
 def put(path: Any, text: str) -> None:
@@ -93,13 +133,12 @@ def junit(document: dict[str, Any]) -> str:
             if step["status"] == "skipped":
                 ElementTree.SubElement(case, "skipped")
             if step["status"] in UNDONE:
-                message = step["error"] or UNDONE[step["status"]]
+                message = one_line(step["error"] or UNDONE[step["status"]])
                 ElementTree.SubElement(case, "failure", message=message)
         if without_step:
             case = ElementTree.SubElement(suite, "testcase", name=status, classname=cluster["name"])
-            ElementTree.SubElement(
-                case, "skipped" if left_out else "failure", message=cluster["why"] or status
-            )
+            message = one_line(cluster["why"] or status)
+            ElementTree.SubElement(case, "skipped" if left_out else "failure", message=message)
     ElementTree.indent(root)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
