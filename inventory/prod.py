@@ -103,7 +103,15 @@ _fleet = {
             "retry_budget": 20,  # percent of the requests under way
             "per_endpoint": None,
         },
-        # {"requests": 100, "per": "Second", "of": "proxy", "path": "/api"}, and of each user with
+        "backends": {
+            "buffer": None,
+            "keepalive": "60s",  # what is between proxies and a far backend forgets silent ones
+            "streams": None,
+            "stream_window": None,
+            "connection_window": None,
+        },
+        # {"requests": 100, "per": "Second", "of": "proxy", "path": "/api"}; of all routes together
+        # with "of": "all", "shared": True; of each user with
         # "headers": {"x-user": "*"}, of each address with "clients": "0.0.0.0/0", "each_client":
         # True.
         "rates": [],

@@ -207,6 +207,31 @@ RENDERED = [
             }
         },
     ),
+    pytest.param(
+        {"rates": [{"requests": 5, "of": "all", "shared": True}]},
+        {
+            "rateLimit": {
+                "global": {"rules": [{"limit": {"requests": 5, "unit": "Second"}, "shared": True}]}
+            }
+        },
+    ),
+    pytest.param(
+        {"backends": {"buffer": "64Ki", "keepalive": "60s"}},
+        {
+            "connection": {"bufferLimit": "64Ki"},
+            "tcpKeepalive": {"idleTime": "60s", "interval": "30s", "probes": 3},
+        },
+    ),
+    pytest.param(
+        {"backends": {"streams": 5, "stream_window": "64Ki", "connection_window": "1Mi"}},
+        {
+            "http2": {
+                "maxConcurrentStreams": 5,
+                "initialStreamWindowSize": "64Ki",
+                "initialConnectionWindowSize": "1Mi",
+            }
+        },
+    ),
     pytest.param({"request_buffer": "1Mi"}, {"requestBuffer": {"limit": "1Mi"}}),
 ]
 
@@ -385,6 +410,11 @@ REFUSED = [
         {"limits": {"rates": [{"requests": 1, "each_client": True}]}},
         'each_client needs clients, such as "0.0.0.0/0" for all of them',
         id="no clients",
+    ),
+    pytest.param(
+        {"limits": {"rates": [{"requests": 1, "shared": True}]}},
+        'shared needs "of": "all": a proxy counts each route for itself',
+        id="shared by none",
     ),
     pytest.param(
         {"limits": {"timeouts": {"request": "soon"}}},

@@ -142,10 +142,28 @@ class CircuitBreaker(Strict):
     per_endpoint: Count | None = None
 
 
+class Backends(Strict):
+    """
+    Of connections from proxies to backends; None leaves it to Envoy Gateway.
+
+    + buffer: of each connection; + keepalive: a connection on which nothing moves is looked at
+      after so long, and every 30 s then
+    + streams: requests at once in one connection of HTTP/2, with more there are more of them;
+      + stream_window, connection_window: of HTTP/2, bytes on their way
+    """
+
+    buffer: Size | None = None
+    keepalive: Time | None = None
+    streams: Count | None = None
+    stream_window: Size | None = None
+    connection_window: Size | None = None
+
+
 class RateLimit(Strict):
     """
     + requests, per: so many in each second, minute, ...; one more is answered 429
     + of: each "proxy" counts for itself, or "all" count together, in a Redis (docs/limits.md)
+    + shared: all routes of a Gateway together, of "all" only; else each of them has so many
     + headers: only requests with these; "*" counts each value for itself. + clients: only those
       of this network; + each_client: each address for itself; + path: a prefix
     """
@@ -153,6 +171,7 @@ class RateLimit(Strict):
     requests: Count
     per: Literal["Second", "Minute", "Hour", "Day"] = "Second"
     of: Literal["proxy", "all"] = "proxy"
+    shared: bool = False
     headers: dict[str, Text] = {}
     clients: Cidr | None = None
     each_client: bool = False
@@ -171,15 +190,15 @@ class Limits(Strict):
     timeouts: Timeouts | None = None
     retries: Retries | None = None
     circuit_breaker: CircuitBreaker | None = None
+    backends: Backends | None = None
     rates: list[RateLimit] = []
     request_buffer: Size | None = None
 
     @property
     def of_backends(self) -> bool:
         """Whether anything is said that a BackendTrafficPolicy holds."""
-        return any(
-            (self.timeouts, self.retries, self.circuit_breaker, self.rates, self.request_buffer)
-        )
+        said = (self.timeouts, self.retries, self.circuit_breaker, self.backends)
+        return any((*said, self.rates, self.request_buffer))
 
     @field_validator("rates")
     @classmethod
@@ -187,4 +206,6 @@ class Limits(Strict):
         for it in rates:
             if it.each_client and it.clients is None:
                 raise ValueError('each_client needs clients, such as "0.0.0.0/0" for all of them')
+            if it.shared and it.of != "all":
+                raise ValueError('shared needs "of": "all": a proxy counts each route for itself')
         return rates
