@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from tasks.fleet import endings, narration
+from tasks.fleet import endings, narration, quick
 from tasks.fleet.run import Refused, Run, current, finish, now, start
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def begin() -> None:
         cast(Any, click.utils).should_strip_ansi = lambda *_, **__: True
     endings.patch(cli)
     narration.patch(cli)
+    quick.patch()
     _patch_inventory(cli)
     problem = usage_problem(given)
     if problem:
