@@ -17,6 +17,7 @@ from pyinfra.api.exceptions import DeployError
 from tasks import change, controller, gateways
 from tasks.checks import dynamic_routing as checks
 from tasks.checks.findings import Finding
+from tasks.connectors import documents
 from tasks.connectors.command import KubeCommand
 from tasks.desired import dynamic_routing as objects
 from tasks.facts.kube import KubeObject, KubeObjects
@@ -259,7 +260,7 @@ def _configuration(data: Cluster) -> Object | None:
         namespace=data.namespace,
     )
     try:
-        read = yaml.safe_load(((found or {}).get("data") or {}).get("envoy-gateway.yaml", ""))
+        read = documents.one(((found or {}).get("data") or {}).get("envoy-gateway.yaml", ""))
     except yaml.YAMLError:
         return None
     return read if isinstance(read, dict) else None

@@ -17,6 +17,7 @@ from pyinfra.api.exceptions import DeployError
 
 from tasks import certificates, change, gateways
 from tasks.certificates import Every
+from tasks.connectors import documents
 from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
 from tasks.facts.tls import TlsSecrets
 from tasks.fleet import run as fleet_run
@@ -195,7 +196,7 @@ def _configuration(controller: Object, name: str) -> Object | None:
     namespace = controller["metadata"]["namespace"]
     found = fact(KubeObject, api_version="v1", kind="ConfigMap", resource=name, namespace=namespace)
     try:
-        read = yaml.safe_load(((found or {}).get("data") or {}).get("config.yaml", ""))
+        read = documents.one(((found or {}).get("data") or {}).get("config.yaml", ""))
     except yaml.YAMLError:
         return None
     return read if isinstance(read, dict) else None

@@ -18,6 +18,8 @@ from typing import Any
 
 from pyinfra.api.exceptions import InventoryError
 
+from tasks.connectors import documents
+
 FILE_KEYS = {
     "cluster": ("certificate-authority",),
     "user": ("client-certificate", "client-key", "tokenFile"),
@@ -40,16 +42,16 @@ def one_context(name: str, explicit: str | None = None) -> dict[str, Any]:
         near = get_close_matches(name, merged["contexts"], n=1)
         hint = f"did you mean {near[0]}?" if near else "kubectl config get-contexts lists them"
         raise InventoryError(f"{name}: no context of this name in {where}: {hint}")
-    cluster = merged["clusters"].get(context.get("cluster"))
+    cluster = _named(merged["clusters"], context.get("cluster"))
     if not cluster or not cluster.get("server"):
         raise InventoryError(
-            f"{name}: its context names cluster {context.get('cluster')!r}, which {where} does not "
-            "describe: fetch the credentials again"
+            f"{name}: its context names cluster {context.get('cluster')!r:.80}, which {where} does "
+            "not describe: fetch the credentials again"
         )
-    user = merged["users"].get(context.get("user"))
+    user = _named(merged["users"], context.get("user"))
     if user is None:
         raise InventoryError(
-            f"{name}: its context names user {context.get('user')!r}, which {where} does not "
+            f"{name}: its context names user {context.get('user')!r:.80}, which {where} does not "
             "describe: fetch the credentials again"
         )
     return {
@@ -62,6 +64,10 @@ def one_context(name: str, explicit: str | None = None) -> dict[str, Any]:
     }
 
 
+def _named(section: dict[str, Any], name: Any) -> dict[str, Any] | None:
+    return section.get(name) if isinstance(name, str) else None
+
+
 def received(text: str, name: str) -> dict[str, Any]:
     """
     What Azure sends for one cluster, as ``one_context`` gives it, with ``name`` for its context.
@@ -70,7 +76,7 @@ def received(text: str, name: str) -> dict[str, Any]:
     import yaml
 
     try:
-        document = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        document = documents.one(text)
         cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
     except (yaml.YAMLError, IndexError, KeyError, TypeError):
         raise ValueError("no kubeconfig") from None
@@ -130,9 +136,8 @@ def _parsed(path: Path, stamp: int) -> dict[str, dict[str, Any]]:
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), loader) or {}
+        document = documents.one(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise InventoryError(_unreadable(path, error)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -151,7 +156,7 @@ def _parsed(path: Path, stamp: int) -> dict[str, dict[str, Any]]:
         found[section] = {
             entry["name"]: _resolved(entry.get(kind) or {}, kind, entry["name"], path)
             for entry in entries
-            if isinstance(entry, Mapping) and entry.get("name")
+            if isinstance(entry, Mapping) and isinstance(entry.get("name"), str)
         }
     return found
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tasks.plans import nesting
+
 MANIFEST, PROXIES, CONTROLLER = "manifest.json", "proxies", "controller"
 SCHEMA = "envoyfleet.support_bundle/1"
 #: What a bundle of one proxy has, by its name there.
@@ -268,6 +270,8 @@ def objects(text: str) -> tuple[list[Mapping[str, Any]], int]:
     """
     import yaml
 
+    if nesting.too_deep(text):
+        raise ValueError(nesting.TOO_DEEP)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     left = [MOST_VALUES]
     found: list[Mapping[str, Any]] = []

@@ -85,7 +85,7 @@ def _read(path: Path, run_id: str, ring: int) -> tuple[str | None, str | None]:
     try:
         found = json.loads(path.read_bytes())
         whose, which, who = str(found["run"]), found["ring"], str(found["by"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None, f"{path}: not an approval: make it with python -m tasks.fleet.approve"
     if (whose, which) != (run_id, ring):
         return None, (
@@ -120,7 +120,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _rings(entries: Iterable[dict[str, Any]]) -> set[int]:
-    return {ring for it in entries if it["event"] == "rings" for ring in dict(it["rings"]).values()}
+    rings = [ring for it in entries if it["event"] == "rings" for ring in it["rings"].values()]
+    return {it for it in rings if isinstance(it, int)}
 
 
 def _refuse(message: str) -> int:

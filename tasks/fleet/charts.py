@@ -26,6 +26,7 @@ from typing import Any
 from gevent.lock import RLock
 from pyinfra.api.exceptions import DeployError
 
+from tasks.connectors import documents
 from tasks.plans import crds, helm
 
 LOCK, HELM = "fleet.lock", "helm"
@@ -304,15 +305,13 @@ def _yaml(data: bytes) -> Any:
     import yaml
 
     try:
-        return yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return documents.one(data)
     except yaml.YAMLError as error:
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
 
 
 def _yaml_all(data: bytes) -> list[Any]:
-    import yaml
-
-    return list(yaml.load_all(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    return documents.every(data)
 
 
 def main() -> None:

@@ -16,6 +16,15 @@ from typing import Any, Self
 NAME, START = "journal.jsonl", "0" * 64
 #: How the fault of a line ends that was being written when the machine stopped.
 CUT = "is cut off"
+#: What a later run reads of entries, by their events.
+NEEDED: dict[str, dict[str, type]] = {
+    "run": {"id": str, "clusters": dict, "process": dict},
+    "run goes on": {"process": dict},
+    "rings": {"rings": dict},
+    "change": {"cluster": str},
+    "step": {"step": str},
+    "step ended": {"step": str, "status": str},
+}
 
 
 class Journal:
@@ -73,10 +82,10 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
         cut = not line.endswith(b"\n")
-        if not isinstance(entry, dict):
+        if not _is_entry(entry):
             return entries, f"line {number} {CUT if cut else 'is no entry'}"
         if entry.get("before") != before:
             return (
@@ -86,6 +95,13 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
         entries.append(entry)
         before = sha256(line).hexdigest()
     return entries, None
+
+
+def _is_entry(found: Any) -> bool:
+    if not isinstance(found, dict) or not isinstance(found.get("event"), str):
+        return False
+    needed = {"at": str, **NEEDED.get(found["event"], {})}
+    return all(isinstance(found.get(key), it) for key, it in needed.items())
 
 
 def heads(entries: Sequence[Mapping[str, Any]], path: Path) -> set[str]:

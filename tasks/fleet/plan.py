@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-from tasks.fleet.run import Run
+from tasks.fleet.run import Refused, Run
 
 SCHEMA = "envoyfleet.plan/1"
 #: Names in a heading, before it says how many more there are.
@@ -79,16 +80,27 @@ def write(run: Run) -> dict[str, Any]:
     run was going to change before it was broken off stays. Returns what was written.
     """
     path, part = run.folder / "plan.json", run.folder / ".plan.json.part"
-    written = document(run)
-    if path.exists():
-        before = {it["name"]: it for it in json.loads(path.read_text())["clusters"]}
-        written["clusters"] = [
-            it if it["changes"] else before.get(it["name"], it) for it in written["clusters"]
-        ]
-    part.touch(mode=0o600)
-    part.write_text(json.dumps(written, indent=1), encoding="utf-8")
-    part.replace(path)
+    written, before = document(run), _before(path)
+    written["clusters"] = [
+        it if it["changes"] else before.get(it["name"], it) for it in written["clusters"]
+    ]
+    try:
+        part.touch(mode=0o600)
+        part.write_text(json.dumps(written, indent=1), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise Refused(f"{path} cannot be written ({error.strerror}): correct that") from error
     return written
+
+
+def _before(path: Path) -> dict[str, Any]:
+    """By cluster, what stands there already; nothing where that cannot be read."""
+    try:
+        found = json.loads(path.read_bytes())["clusters"]
+        return {it["name"]: it for it in found}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
 
 
 def document(run: Run) -> dict[str, Any]:

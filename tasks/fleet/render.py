@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyinfra.api.exceptions import DeployError
 
+from tasks.connectors import documents
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -91,9 +93,7 @@ def _read(text: str, place: str, cluster: str) -> list[Any]:
 @lru_cache(maxsize=16384)
 def _documents(text: str) -> bytes:
     """Packed, because clusters with one text must not share what was read of it."""
-    import yaml
-
-    return pickle.dumps(list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))))
+    return pickle.dumps(documents.every(text))
 
 
 @cache
@@ -154,4 +154,10 @@ def _write(cluster: str, template: str, part: str, text: str) -> None:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except UnicodeEncodeError as error:
+        sign = text[error.start]
+        raise TemplateRefused(
+            f"{cluster}: {template}: {sign!a} is half a sign: correct the template or the inventory"
+        ) from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import click
 
 from tasks.fleet import journal, process
 from tasks.fleet.run import INTERRUPTED, WAITING, Refused, Run
-from tasks.plans.lease import Holder
+from tasks.plans.lease import read_holder
 
 FOLDER = Path("runs")
 #: Exit codes after which the same command goes on with the run.
@@ -58,7 +58,7 @@ def go_on(run: Run) -> None:
         first, last = _first_and_last(path)
         if same is None and {key: first.get(key) for key in mine} == mine:
             same = path, last
-        if last.get("event") != "run ended" and set(due) & set(first.get("clusters") or ()):
+        if last.get("event") != "run ended" and set(due) & _clusters(first):
             _refuse_beside(path, due)
     if same is not None and not _ended(same[1]):
         _take_up(run, same[0])
@@ -71,8 +71,14 @@ def _take_up(run: Run, path: Path) -> None:
             f"{path}: {fault}: it is not trusted; find out who changed it, and move its folder "
             "away to begin anew"
         )
+    try:
+        begun = datetime.strptime(entries[0]["id"][:16], "%Y%m%dT%H%M%SZ")
+    except (KeyError, ValueError):
+        raise Refused(
+            f"{path}: its first line does not say which run it is of: move its folder away to "
+            "begin anew"
+        ) from None
     run.before = entries
-    begun = datetime.strptime(entries[0]["id"][:16], "%Y%m%dT%H%M%SZ")
     run.started = begun.replace(tzinfo=UTC)
     step = _last_step(entries)
     where = f" in the middle of {step}" if step else ""
@@ -86,19 +92,29 @@ def _due(run: Run) -> list[str]:
 
 def _first_and_last(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The entries of a journal's first and last line, each {} where it cannot be read."""
-    with path.open("rb") as file:
-        first = file.readline()
-        file.seek(max(0, path.stat().st_size - 65536))
-        last = file.read().splitlines()[-1:]
+    try:
+        with path.open("rb") as file:
+            first = file.readline(65536)
+            file.seek(max(0, path.stat().st_size - 65536))
+            last = file.read(65536).splitlines()[-1:]
+    except OSError as error:
+        raise Refused(
+            f"{path} cannot be read ({error.strerror}): correct that, or move its folder away"
+        ) from error
     return _entry(first), _entry(last[0] if last else b"")
 
 
 def _entry(line: bytes) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _clusters(first: Mapping[str, Any]) -> set[str]:
+    found = first.get("clusters")
+    return set(found) if isinstance(found, dict) else set()
 
 
 def _ended(entry: Mapping[str, Any]) -> bool:
@@ -111,8 +127,8 @@ def _refuse_beside(path: Path, due: Sequence[str]) -> None:
     found = next((it["process"] for it in reversed(entries) if "process" in it), None)
     if found is None:
         return
-    it = Holder(**{key.name: found[key.name] for key in fields(Holder)})
-    if not process.is_alive(it):
+    it = read_holder(found)
+    if it is None or not process.is_alive(it):
         return
     shared = sorted(set(due) & set(entries[0]["clusters"]))
     step = _last_step(entries)

@@ -13,6 +13,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
+from tasks.connectors import documents
 from tasks.connectors.api import ApiError
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject, Resources, listed
@@ -114,7 +115,7 @@ def _yaml(config: Mapping[str, Any]) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load((config.get("data") or {}).get("envoy-gateway.yaml") or "")
+        return documents.one((config.get("data") or {}).get("envoy-gateway.yaml") or "")
     except yaml.YAMLError as error:
         raise DeployError(f"no backup: ConfigMap {backup.CONFIGURATION} is no YAML") from error
 

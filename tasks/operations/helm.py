@@ -15,6 +15,7 @@ from pyinfra import state
 from pyinfra.api.command import QuoteString, StringCommand
 from pyinfra.api.exceptions import OperationError
 
+from tasks.connectors import documents
 from tasks.facts.helm import HelmRelease
 from tasks.fleet.charts import Chart
 from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
@@ -159,10 +160,7 @@ def _template(command: list[str], values: str) -> list[dict[str, Any]] | Operati
 
 
 def _objects(text: str) -> list[dict[str, Any]]:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return [it for it in yaml.load_all(text, loader) if it]
+    return [it for it in documents.every(text) if it]
 
 
 @cache

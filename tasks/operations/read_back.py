@@ -14,6 +14,7 @@ from pyinfra.api.exceptions import DeployError
 from tasks.checks import monitoring as checks
 from tasks.checks.findings import Finding
 from tasks.checks.monitoring import Target
+from tasks.connectors import documents
 from tasks.facts.kube import KubeObjects
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import fact
@@ -258,7 +259,7 @@ def _telling(status: Object) -> Iterator[str]:
     import yaml
 
     try:
-        read = yaml.safe_load(str((status.get("config") or {}).get("original") or ""))
+        read = documents.one(str((status.get("config") or {}).get("original") or ""))
     except yaml.YAMLError:
         return
     for it in (read or {}).get("receivers") or ():

@@ -26,6 +26,10 @@ STUCK = (*PENDING, "uninstalling")
 FINISHED = ("deployed", "superseded")
 
 
+#: What reading a document of another form raises.
+WRONG = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+
+
 @dataclass(frozen=True)
 class Release:
     """
@@ -134,8 +138,8 @@ def _record(secret: Mapping[str, Any]) -> dict[str, Any]:
         packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
         found = json.loads(gzip.decompress(packed))
         found["info"]["status"]
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
-        raise _unreadable(secret, error) from error
+    except (*WRONG, OSError, EOFError, zlib.error) as error:
+        raise _unreadable(secret) from error
     return dict(found)
 
 
@@ -162,14 +166,14 @@ def decode(secret: Mapping[str, Any]) -> Release:
             ),
             manifest=str(record.get("manifest") or ""),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise _unreadable(secret, error) from error
+    except WRONG as error:
+        raise _unreadable(secret) from error
 
 
-def _unreadable(secret: Mapping[str, Any], error: Exception) -> ValueError:
+def _unreadable(secret: Mapping[str, Any]) -> ValueError:
     return ValueError(
-        f"Secret {secret['metadata']['name']} is not a Helm release record "
-        f"({type(error).__name__}): look at it with helm history, and restore or delete it"
+        f"Secret {secret['metadata']['name']} is not a Helm release record: look at it with helm "
+        "history, and restore or delete it"
     )
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from tasks.plans.pem import printable
 
 NAME = "envoyfleet"
 HOLDER = "envoyfleet.dev/holder"
@@ -25,6 +27,9 @@ VALUES = "envoyfleet.dev/values"
 
 #: "changing" while a run works on the cluster, and for good where it was broken off.
 State = Literal["changing", "good", "rolled back", "failed"]
+#: Signs of a step that somebody may have written there.
+LONGEST = 200
+T = TypeVar("T", "Holder", "LastGood")
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,13 @@ def holder(lease: Mapping[str, Any] | None) -> Holder | None:
     """Who holds a Lease, or None where nobody does, or nobody that is known."""
     if lease is None or not (lease.get("spec") or {}).get("holderIdentity"):
         return None
-    try:
-        return Holder(**json.loads(_notes(lease)[HOLDER]))
-    except (KeyError, TypeError, ValueError):
-        unknown = str(lease["spec"]["holderIdentity"])
-        return Holder(unknown, "somebody", "", "", "", 0, 0)
+    known = read_holder(_document(_notes(lease).get(HOLDER)))
+    return known or Holder(str(lease["spec"]["holderIdentity"]), "somebody", "", "", "", 0, 0)
+
+
+def read_holder(found: Any) -> Holder | None:
+    """Off a Lease or a journal; None where it is of another form."""
+    return _of_form(Holder, found)
 
 
 def last_good(lease: Mapping[str, Any] | None) -> LastGood | None:
@@ -87,10 +94,30 @@ def came_from(lease: Mapping[str, Any] | None) -> LastGood | None:
 
 
 def _good(lease: Mapping[str, Any] | None, key: str) -> LastGood | None:
+    return _of_form(LastGood, _document(_notes(lease or {}).get(key)))
+
+
+def _document(text: str | None) -> Any:
     try:
-        return LastGood(**json.loads(_notes(lease or {})[key]))
-    except (KeyError, TypeError, ValueError):
+        return json.loads(text or "null")
+    except (ValueError, RecursionError):
         return None
+
+
+def _of_form(cls: type[T], found: Any) -> T | None:
+    """
+    One of ``cls`` with all of its fields, each of its type and fit to be printed; what else is
+    there is left out.
+    """
+    forms = {"str": str, "int": int, "str | None": str | None}
+    known = {it.name: forms[str(it.type)] for it in fields(cls)}
+    if not isinstance(found, Mapping):
+        return None
+    if not all(key in found and isinstance(found[key], form) for key, form in known.items()):
+        return None
+    if not all(str(found[key]).isprintable() for key in known):
+        return None
+    return cls(**{key: found[key] for key in known})
 
 
 def state(lease: Mapping[str, Any] | None) -> str | None:
@@ -141,9 +168,10 @@ def refusal(lease: Mapping[str, Any] | None, me: Holder, now: datetime, dead: bo
     if lease is None or found is None or found == me or dead or _ran_out(lease, now):
         return None
     notes, spec = _notes(lease), lease["spec"]
-    return (
-        f"run {found.run} of {found.who} works on this cluster since {_when(spec['acquireTime'])} "
-        f"({notes.get(STEP) or 'step not known'}): wait for its end, or until its Lease "
+    since, step = _when(spec.get("acquireTime")), notes.get(STEP) or "step not known"
+    return printable(
+        f"run {found.run} of {found.who} works on this cluster since {since} "
+        f"({step[:LONGEST]}): wait for its end, or until its Lease "
         f"{lease['metadata']['namespace']}/{NAME} runs out "
         f"{spec.get('leaseDurationSeconds', 0)} s after it died"
     )
@@ -212,7 +240,7 @@ def _notes(lease: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _ran_out(lease: Mapping[str, Any], now: datetime) -> bool:
-    spec = lease["spec"]
+    spec = lease.get("spec") or {}
     try:
         renewed = datetime.fromisoformat(spec["renewTime"])
     except (KeyError, TypeError, ValueError):
@@ -220,5 +248,5 @@ def _ran_out(lease: Mapping[str, Any], now: datetime) -> bool:
     return now > renewed + timedelta(seconds=int(spec.get("leaseDurationSeconds") or 0))
 
 
-def _when(text: str) -> str:
-    return text.partition(".")[0].replace("T", " ") + " UTC"
+def _when(text: str | None) -> str:
+    return "a time not known" if text is None else text.partition(".")[0].replace("T", " ") + " UTC"

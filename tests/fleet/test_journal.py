@@ -17,7 +17,7 @@ AT = "2026-11-21T14:02:11Z"
 def path(tmp_path: Path) -> Path:
     """A journal of four lines."""
     journal = Journal(tmp_path / "runs" / "20261121T140211Z-upgrade")
-    journal.write("run", AT, id="20261121T140211Z-upgrade", clusters=["weu-1"])
+    journal.write("run", AT, id="20261121T140211Z-upgrade", clusters={"weu-1": "1.9.1"}, process={})
     for step in ("CRDs", "Controller", "Gateways"):
         journal.write("step", AT, cluster="weu-1", step=step)
     return journal.path
@@ -36,7 +36,8 @@ def test_reads_what_was_written(path: Path) -> None:
         "event": "run",
         "at": AT,
         "id": "20261121T140211Z-upgrade",
-        "clusters": ["weu-1"],
+        "clusters": {"weu-1": "1.9.1"},
+        "process": {},
         "before": START,
     }
 
@@ -48,7 +49,7 @@ def test_belongs_to_its_run_and_user(path: Path) -> None:
 
 
 def test_goes_on_after_what_was_written(path: Path) -> None:
-    Journal.going_on(path.parent).write("step ended", AT, step="CRDs")
+    Journal.going_on(path.parent).write("step ended", AT, step="CRDs", status="done")
     entries, problem = read(path)
     assert (problem, [it["event"] for it in entries][3:]) == (None, ["step", "step ended"])
 

@@ -81,28 +81,28 @@ def test_a_record_without_values_and_app_version() -> None:
 
 COMPRESSED = gzip.compress(json.dumps(RECORD).encode())
 BROKEN = [
-    pytest.param({"data": {}}, "KeyError", id="no record"),
-    pytest.param({"data": {"release": "%%%"}}, "JSONDecodeError|BadGzipFile|Error", id="base64"),
-    pytest.param(secret(b"plain text"), "BadGzipFile", id="not compressed"),
-    pytest.param(secret(COMPRESSED[:-20]), "EOFError", id="cut off"),
-    pytest.param(
-        secret(COMPRESSED[:40] + b"\0" * 40 + COMPRESSED[80:]), "error", id="bytes altered"
-    ),
-    pytest.param(secret(gzip.compress(b"{")), "JSONDecodeError", id="not JSON"),
-    pytest.param(secret([]), "TypeError", id="a list"),
-    pytest.param(secret({**RECORD, "chart": "x"}), "TypeError", id="a chart that is text"),
-    pytest.param(secret({**RECORD, "info": {}}), "KeyError", id="no status"),
+    pytest.param({"data": {}}, id="no record"),
+    pytest.param({"data": {"release": "%%%"}}, id="base64"),
+    pytest.param(secret(b"plain text"), id="not compressed"),
+    pytest.param(secret(COMPRESSED[:-20]), id="cut off"),
+    pytest.param(secret(COMPRESSED[:40] + b"\0" * 40 + COMPRESSED[80:]), id="bytes altered"),
+    pytest.param(secret(gzip.compress(b"{")), id="not JSON"),
+    pytest.param(secret(gzip.compress(b"[" * 100_000)), id="nested too deep"),
+    pytest.param(secret([]), id="a list"),
+    pytest.param(secret({**RECORD, "chart": "x"}), id="a chart that is text"),
+    pytest.param(secret({**RECORD, "config": {"global": "x"}}), id="images that are text"),
+    pytest.param(secret({**RECORD, "info": {}}), id="no status"),
 ]
 
 
-@pytest.mark.parametrize(("broken", "kind"), BROKEN)
-def test_a_broken_record_is_one_line(broken: dict[str, Any], kind: str) -> None:
-    with pytest.raises(ValueError, match="is not a Helm release record") as error:
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_record_is_one_line(broken: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="release record") as error:
         decode({**secret(RECORD), **broken})
-    head, _, rest = str(error.value).partition("(")
-    assert head == "Secret sh.helm.release.v1.eg.v3 is not a Helm release record "
-    assert rest.partition(")")[0] in kind.split("|")
-    assert rest.partition(")")[2] == ": look at it with helm history, and restore or delete it"
+    assert str(error.value) == (
+        "Secret sh.helm.release.v1.eg.v3 is not a Helm release record: look at it with helm "
+        "history, and restore or delete it"
+    )
 
 
 def test_the_newest_revision_counts_as_a_number() -> None:

@@ -10,6 +10,8 @@ from tasks.checks.wanted import shapes
 from tasks.plans import kinds
 from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, KINDS
 
+#: Of a name (Kubernetes, Object Names and IDs).
+LONGEST = 253
 CORRECT = "correct the template or the inventory"
 #: What files may hold: the kinds that Gateways and traffic are made of, and what stands behind.
 SUPPORTED = frozenset(
@@ -38,6 +40,9 @@ def problem(cluster: str, path: str, number: int, document: Any) -> Finding | No
     for field, value in said.items():
         if not isinstance(value, str) or not value:
             return unreadable(cluster, path, f"document {number} has no {field}")
+        if not value.isprintable() or len(value) > LONGEST:
+            what = f"document {number}: {field} {value!r:.60} is no name"
+            return unreadable(cluster, path, what)
     group, kind = str(said["apiVersion"]).rpartition("/")[0], str(said["kind"])
     where = Where(cluster, title(document), path)
     if (group, kind) == ("", "Secret"):

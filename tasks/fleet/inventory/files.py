@@ -29,7 +29,7 @@ def clusters(path: Path) -> dict[str, Mapping[str, Any]]:
             continue
         shared = {**_public(_beside(path, "all")), **_public(_beside(path, group))}
         for it in members:
-            name, data = it if isinstance(it, tuple) else (it, {})
+            name, data = _entry(path, it)
             of_azure = name.startswith(AKS)
             key = name if of_azure else name.partition("/")[2]
             tagged = {"ring": 0} if of_azure else {}
@@ -37,6 +37,15 @@ def clusters(path: Path) -> dict[str, Mapping[str, Any]]:
     if not found:
         raise Unusable(f"{path} has no list of clusters: name the file of an inventory")
     return found
+
+
+def _entry(path: Path, entry: Any) -> tuple[str, Mapping[str, Any]]:
+    match entry:
+        case str():
+            return entry, {}
+        case (str() as name, dict() as data):
+            return name, data
+    raise Unusable(f'{path}: {entry!r:.80} is no entry such as ("@kube/weu-1", {{"ring": 0}})')
 
 
 def _beside(path: Path, group: str) -> Path:

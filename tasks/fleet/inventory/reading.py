@@ -11,7 +11,10 @@ from pydantic import ValidationError
 
 from tasks.fleet.inventory.cluster import Cluster
 from tasks.plans import aks, windows
+from tasks.plans.pem import printable
 
+#: Signs of what was given, in a line that says that it is wrong.
+LONGEST = 120
 #: Keys that are pyinfra's or another connector's own, not the fleet's.
 FOREIGN_PREFIXES = ("ssh_", "aks_", "_")
 
@@ -25,7 +28,7 @@ def problems(name: str, data: Mapping[str, Any]) -> list[str]:
         parsed(data)
     except ValidationError as error:
         lines = [_of_tag(it, data) or _line(it) for it in error.errors()]
-        return [f"{name}: {it}" for it in lines]
+        return [printable(f"{name}: {it}") for it in lines]
     return []
 
 
@@ -78,9 +81,23 @@ def _of_tag(error: Any, data: Mapping[str, Any]) -> str | None:
     return aks.tag_problem(data["aks_id"], key, text)
 
 
+def _key(part: str | int) -> str:
+    text = str(part)
+    return text if text.isprintable() else repr(text)
+
+
+def _shown(given: Any) -> str:
+    """What was given, as Python writes it, cut where it is long."""
+    try:
+        text = repr(given)
+    except ValueError:  # a number of more digits than Python prints
+        text = "a number of thousands of digits"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
 def _line(error: Any) -> str:
-    where = ".".join(str(it) for it in error["loc"])
-    given = error.get("input")
+    where = ".".join(_key(it) for it in error["loc"])
+    given = _shown(error.get("input"))
     match error["type"]:
         case "extra_forbidden":
             known = [*Cluster.model_fields] if len(error["loc"]) == 1 else []
@@ -92,14 +109,14 @@ def _line(error: Any) -> str:
         case "value_error":
             return f"{where}: {error['ctx']['error']}"
         case "string_pattern_mismatch":
-            return f"{where}: {given!r} is not a valid name here"
+            return f"{where}: {given} is not a valid name here"
         case "int_type" | "int_parsing" | "int_from_float":
-            return f"{where}: must be a whole number, not {given!r}"
+            return f"{where}: must be a whole number, not {given}"
         case "string_type":
-            return f"{where}: must be text in quotes, not {given!r}"
+            return f"{where}: must be text in quotes, not {given}"
         case "string_too_short" | "too_short":
             return f"{where}: must not be empty"
         case "model_type" | "dict_type":
-            return f"{where}: must be a dictionary, not {given!r}"
+            return f"{where}: must be a dictionary, not {given}"
     message = error["msg"].replace("Input should be", "must be").replace("Input", "it")
-    return f"{where}: {message[0].lower()}{message[1:]}, not {given!r}"
+    return f"{where}: {message[0].lower()}{message[1:]}, not {given}"
