@@ -85,7 +85,7 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
         except (ValueError, RecursionError):
             entry = None
         cut = not line.endswith(b"\n")
-        if not _is_entry(entry):
+        if not isinstance(entry, dict) or not _is_whole(entry):
             return entries, f"line {number} {CUT if cut else 'is no entry'}"
         if entry.get("before") != before:
             return (
@@ -97,11 +97,10 @@ def read(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     return entries, None
 
 
-def _is_entry(found: Any) -> bool:
-    if not isinstance(found, dict) or not isinstance(found.get("event"), str):
-        return False
-    needed = {"at": str, **NEEDED.get(found["event"], {})}
-    return all(isinstance(found.get(key), it) for key, it in needed.items())
+def _is_whole(entry: Mapping[str, Any]) -> bool:
+    """Whether all is there, and of its type, that somebody reads later."""
+    needed = {"event": str, "at": str, **NEEDED.get(str(entry.get("event")), {})}
+    return all(isinstance(entry.get(key), it) for key, it in needed.items())
 
 
 def heads(entries: Sequence[Mapping[str, Any]], path: Path) -> set[str]:

@@ -374,7 +374,8 @@ def journals(random: Random) -> list[str]:
         entries = [json.loads(it) for it in path.read_text().splitlines()]
         shutil.rmtree(path.parent)
         again = journal.Journal(path.parent)
-        kept = random.choice((entries[0], {}))  # half of them are recognised as this command's
+        # Half of them are recognised as this command's.
+        kept: dict[str, Any] = random.choice((entries[0], {}))
         for it in changes.changed(random, entries, changes.PLAIN):
             known = {key: kept[key] for key in ("deploy", "inventory", "clusters") if kept}
             entry = {**it, **known} if isinstance(it, dict) else {"x": it}
@@ -413,7 +414,7 @@ def run_folders(random: Random) -> list[str]:
     folder = path.parent
     approval = {"run": FORMER, "ring": 1, "by": "ben", "at": "2026-11-21T15:00:00Z"}
     (folder / "approval-ring-1.json").write_text(json.dumps(approval))
-    about = {"name": "weu-1", "changes": [], "verdict": None}
+    about: dict[str, Any] = {"name": "weu-1", "changes": [], "verdict": None}
     (folder / "plan.json").write_text(
         json.dumps({"schema": "envoyfleet.plan/1", "clusters": [about]})
     )
@@ -485,7 +486,7 @@ def packed(random: Random, content: bytes) -> str:
 
 def refused(entered: Callable[[], Any], *more: type[Exception]) -> list[str]:
     """What ``entered`` says as an operator reads it; anything but our own errors is let through."""
-    kinds = (PyinfraError, *more)
+    kinds: tuple[type[Exception], ...] = (PyinfraError, *more)
     try:
         entered()
     except kinds as error:
