@@ -71,7 +71,8 @@ def _numbers_held(wanted: Sequence[Object]) -> Steps:
     if all(replicas.autoscaler(it) is None for it in wanted):
         return
     decide: list[Object] = [*_listed(GATEWAY_API, "GatewayClass"), *_listed(GATEWAY_API, "Gateway")]
-    decide += [*_listed(ENVOY_GATEWAY, "EnvoyProxy"), *wanted]
+    decide += _listed(ENVOY_GATEWAY, "EnvoyProxy")
+    decide += [it for it in wanted if "spec" in it]  # what a way back only names says nothing
     found = fact(KubeObjects, api_version="apps/v1", kind="Deployment", labels=PROXIES)
     for it in replicas.to_hold(found, {to(it): it for it in decide}.values()):
         yield apply_command(it, manager=replicas.MANAGER)

@@ -111,7 +111,7 @@ def objects(data: Cluster, asked: bool) -> Steps:
     if before is None:
         host.noop("our objects were not changed since")
         return
-    yield from apply_steps(before.applied)
+    yield from gateways.with_numbers_held(apply_steps(before.applied), before.applied)
     yield from deleted_steps(before.absent)
 
 

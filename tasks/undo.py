@@ -36,7 +36,7 @@ def objects(data: Cluster) -> Steps:
     if before is None:
         host.noop("nothing was written")
         return
-    yield from apply_steps(before.applied)
+    yield from gateways.with_numbers_held(apply_steps(before.applied), before.applied)
     yield from deleted_steps([it for it in before.absent[::-1] if it["kind"] != "Namespace"])
 
 
