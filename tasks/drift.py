@@ -216,8 +216,14 @@ def compared(wanted: Wanted, data: Cluster) -> Compared:
     differs = drift.drift(wanted.objects, live, _as_new(drift.suspect(wanted.objects, live)))
     going = {to(it) for it in differs.leftovers if data.prune}
     stays = [it for key, it in live.items() if key not in going]
-    unmeasured = reading.unmeasured(wanted.objects)
-    view = checks.View(host.name, wanted.objects, wanted.origins, stays, unmeasured)
+    view = checks.View(
+        host.name,
+        wanted.objects,
+        wanted.origins,
+        stays,
+        unmeasured=reading.unmeasured(wanted.objects),
+        no_priorities=reading.missing_priorities(wanted.objects),
+    )
     of_files = [it for it in wanted.findings if it.code in checks.OF_FILES]
     of_teams = teams.findings(host.name, data.teams, view.every.values(), whole=True)
     return Compared(live, differs, [*of_files, *checks.findings(view), *of_teams])

@@ -46,6 +46,7 @@ from tasks.plans import (
     memory,
     permissions,
     preflight,
+    priorities,
     proof,
     schemas,
     way_back,
@@ -330,6 +331,7 @@ def _of_cluster(
         *_of_schemas(chart, changed, seen.objects),
         *_of_addresses(data, seen),
         *disruption.unmeasured(reading.unmeasured(wanted.objects)),
+        *_of_priorities(wanted),
     ]
     if version is None or now.good is None:
         return reasons
@@ -342,6 +344,12 @@ def _of_cluster(
         *_of_health(data, seen, classes, ours, interrupted),
         *expiry.reasons(ours, expiry.ends_of(seen.secrets), fleet_run.now()),
     ]
+
+
+def _of_priorities(wanted: envoy_gateway.Desired) -> list[Reason]:
+    of_controller = wanted.data.controller.priority_class
+    missing = reading.missing_priorities(wanted.objects, of_controller)
+    return priorities.reasons(wanted.objects, of_controller, missing)
 
 
 def _of_rights(wanted: envoy_gateway.Desired, moving: Sequence[str]) -> list[Reason]:

@@ -428,3 +428,29 @@ def test_proxies_that_follow_the_load_want_metrics(
     said = "GW387 weu-1: EnvoyProxy envoy-gateway-system/envoy, proxy: envoyHpa follows what"
     assert (said in outcome.text) == (code == 3), outcome.text
     assert {it.method for it in api.asked} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("there", "code"),
+    [
+        pytest.param(None, 3, id="not there"),
+        pytest.param(Answer(body={"kind": "PriorityClass"}), 0, id="there"),
+        pytest.param(Answer(403, {"message": "may not"}), 0, id="may not be looked at"),
+    ],
+)
+def test_a_priority_class_has_to_be_there(
+    command_line: CommandLine, api: ApiServer, folder: Path, there: Answer | None, code: int
+) -> None:
+    proxy = {"priority_class": "edge"}
+    data = Cluster.model_validate({**DATA, "proxy": proxy})
+    cluster(api, [stored(it) for it in desired.wanted("weu-1", data).objects])
+    if there is not None:
+        api.answer("GET", "/apis/scheduling.k8s.io/v1/priorityclasses/edge", there)
+    more = ("--data", f"proxy={json.dumps(proxy)}", "--data", "check=true")
+    outcome = run(command_line, api, folder, *more)
+    assert outcome.code == code, outcome.text
+    said = (
+        "error GW388 weu-1: EnvoyProxy envoy-gateway-system/envoy, proxy: PriorityClass edge does "
+        "not exist, so that Kubernetes refuses new proxies: create it, or correct priorityClassName"
+    )
+    assert (said in outcome.text) == (code == 3), outcome.text

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tasks.facts.kube import KubeObject, KubeObjects, ServedApi, ServedVersions
-from tasks.fleet.guard import fact
-from tasks.plans import kinds, ours, replicas
+from tasks.fleet.guard import FactFailed, fact
+from tasks.plans import kinds, ours, priorities, replicas
 from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, KINDS
 from tasks.plans.references import Reference, to
 
@@ -54,6 +54,25 @@ def unmeasured(wanted: Iterable[Object]) -> list[Object]:
     """
     asking = replicas.need_metrics(wanted)
     return asking if asking and not fact(ServedApi, api=replicas.METRICS) else []
+
+
+def missing_priorities(wanted: Iterable[Object], *more: str | None) -> set[str]:
+    """
+    The PriorityClasses that EnvoyProxies name, and more, and that are not there. One request for
+    each; one that may not be looked at counts as there.
+    """
+    names = {*map(priorities.named, wanted), *more} - {None, *priorities.BUILT_IN}
+    return {it for it in names if it is not None and not _is_priority(it)}
+
+
+def _is_priority(name: str) -> bool:
+    about = {"api_version": "scheduling.k8s.io/v1", "kind": "PriorityClass"}
+    try:
+        return fact(KubeObject, **about, resource=name) is not None
+    except FactFailed as error:
+        if not error.forbidden:
+            raise
+        return True
 
 
 def by_path(found: Mapping[Reference, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -51,6 +51,7 @@ KINDS: Mapping[tuple[str, str], Kind] = {
     ("coordination.k8s.io", "Lease"): Kind("leases"),
     ("discovery.k8s.io", "EndpointSlice"): Kind("endpointslices"),
     ("metrics.k8s.io", "PodMetrics"): Kind("pods"),
+    ("scheduling.k8s.io", "PriorityClass"): Kind("priorityclasses", False),
     ("networking.k8s.io", "NetworkPolicy"): Kind("networkpolicies", rank=12),
     (CERT_MANAGER, "ClusterIssuer"): Kind("clusterissuers", False, 12),
     (CERT_MANAGER, "Issuer"): Kind("issuers", rank=12),

@@ -40,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     traffic.on_the_way,
     scaling.sizes,
     scaling.unmeasured,
+    scaling.unprioritised,
 )
 
 

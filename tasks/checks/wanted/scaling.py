@@ -12,7 +12,7 @@ from typing import Any
 
 from tasks.checks.findings import Finding
 from tasks.checks.wanted.view import Object, View
-from tasks.plans import listeners, replicas
+from tasks.plans import listeners, priorities, replicas
 from tasks.plans.disruption import unevictable
 from tasks.plans.durations import seconds
 from tasks.plans.envoy_proxies import behind
@@ -46,6 +46,20 @@ def unmeasured(view: View) -> Iterator[Finding]:
             "proxies never changes, whatever the load",
             "install metrics-server, or mend it (kubectl get apiservice v1beta1.metrics.k8s.io)",
         )
+
+
+def unprioritised(view: View) -> Iterator[Finding]:
+    """What Kubernetes is going to refuse for a PriorityClass that is not there."""
+    for it in view.wanted_of("EnvoyProxy"):
+        name = priorities.named(it)
+        if name in view.no_priorities:
+            yield view.finding(
+                "GW388",
+                "error",
+                it,
+                f"PriorityClass {name} does not exist, so that Kubernetes refuses new proxies",
+                "create it, or correct priorityClassName",
+            )
 
 
 class _About:

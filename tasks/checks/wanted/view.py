@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -64,6 +64,7 @@ class View:
     + wanted: the objects of the inventory; + origins: where each is written
     + live: what the cluster has, or None where it was not asked: then nothing is said to be missing
     + unmeasured: the wanted EnvoyProxies with an autoscaler that nobody tells anything
+    + no_priorities: PriorityClasses that wanted ones name and that are not there
     """
 
     cluster: str
@@ -71,6 +72,7 @@ class View:
     origins: Mapping[Reference, str]
     live: Sequence[Object] | None = None
     unmeasured: Sequence[Object] = ()
+    no_priorities: Collection[str] = ()
 
     @cached_property
     def every(self) -> Mapping[Reference, Object]:
