@@ -261,6 +261,7 @@ def test_text_is_the_same_with_and_without_libyaml(thing: dict[str, Any]) -> Non
     fast = tree._dumper()
     slow: Any = type("Slow", (yaml.SafeDumper,), {"ignore_aliases": lambda *_: True})
     slow.yaml_representers = fast.yaml_representers
+    slow.yaml_implicit_resolvers = fast.yaml_implicit_resolvers
     out = io.StringIO()
     more: Any = {"sort_keys": True, "width": 2**16, "default_flow_style": False}
     yaml.dump(thing, out, Dumper=slow, **more)

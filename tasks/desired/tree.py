@@ -6,6 +6,7 @@ same inventory, on every run and machine.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache, lru_cache
 from typing import Any
 
@@ -16,6 +17,9 @@ from tasks.plans.references import to
 
 #: How each of our files begins, so that a file of somebody else is never touched.
 MARK = "# envoyfleet:"
+#: Texts that Python's YAML reads as they are, and Go's, of kustomize and kubectl, as numbers:
+#: "12e4" of a hash is 120000 there (go-yaml, resolve.go).
+_NUMBERS = re.compile(r"[-+]?(0o[0-7_]+|(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?)$")
 KUSTOMIZATION, VALUES = "kustomization.yaml", "values.yaml"
 HINT = "change the inventory, not this file"
 
@@ -78,6 +82,7 @@ def _dumper() -> Any:
     base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     made: Any = type("Dumper", (base,), {"ignore_aliases": lambda *_: True})
     made.add_representer(str, _as_block)
+    made.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBERS, list("-+.0123456789"))
     return made
 
 
