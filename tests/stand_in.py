@@ -104,13 +104,14 @@ def record(
     templates: Mapping[str, bytes],
     defaults: Mapping[str, Any],
     status: str = "deployed",
+    changed: str = "2026-11-21T10:00:00.123456789Z",
 ) -> Object:
     """Revision 1 of release eg, as Helm keeps it."""
     document = {
         "name": "eg",
         "namespace": NAMESPACE,
         "version": 1,
-        "info": {"status": status, "last_deployed": "2026-11-21T10:00:00.123456789Z"},
+        "info": {"status": status, "last_deployed": changed},
         "chart": {
             "metadata": {"name": "chart", "version": version, "appVersion": f"v{version}"},
             "templates": [

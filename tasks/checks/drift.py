@@ -43,6 +43,13 @@ def _finding(cluster: str, it: Difference, origin: str | None) -> Finding:
     return Finding("GW325", "warning", where, what, fix)
 
 
+def release_changed(cluster: str, place: str, version: str, what: str, since: str) -> Finding:
+    """+ place: such as "release envoy-gateway-system/eg"; + since: id of the last good run"""
+    said = f"was changed after run {since}: it is {version} now, {what}"
+    fix = "find out who did it with helm history, and run deploys/upgrade.py"
+    return Finding("GW206", "warning", Where(cluster, place), said, fix)
+
+
 def still_used(cluster: str, title: str, users: Sequence[str]) -> Finding:
     """+ title: of what is not wanted any more; + users: of it"""
     more = f" and {len(users) - 1} more" if len(users) > 1 else ""

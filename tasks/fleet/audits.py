@@ -10,7 +10,7 @@ from tasks.checks.findings import as_json
 from tasks.fleet import run as fleet_run
 from tasks.fleet.recorder import ClusterResult
 from tasks.fleet.silences import judged
-from tasks.fleet.tables import print_findings, print_table
+from tasks.fleet.tables import Output, print_findings, print_table
 
 Row = Mapping[str, Any]
 
@@ -21,6 +21,7 @@ def show(
     schema: str,
     columns: Sequence[str],
     line: Callable[[str, Row], Sequence[str]],
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """
     Print an audit to stdout, in the form that ``output`` of the inventory's data asks for.
@@ -29,8 +30,14 @@ def show(
     + schema: such as "envoyfleet.status/1": {"schema": ..., "clusters": [...], "findings": [...],
       "silenced": [...]}
     + line: the cells of one row of the table
+    + more: keys that the JSON has besides
     """
-    show_lines(results, rows, schema, columns, lambda name, row: [line(name, row)])
+    show_lines(results, rows, schema, columns, lambda name, row: [line(name, row)], more)
+
+
+def asked() -> Output | None:
+    """``output`` of the inventory's data."""
+    return next((it.output for it in fleet_run.current().clusters.values() if it.output), None)
 
 
 def show_lines(
@@ -39,17 +46,19 @@ def show_lines(
     schema: str,
     columns: Sequence[str],
     lines: Callable[[str, Row], Sequence[Sequence[str]]],
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """``show`` for a table with several rows a cluster."""
     run = fleet_run.current()
     for it in results:
         rows.setdefault(it.name, {"ring": it.ring, "unreachable": it.why or "no answer"})
-    output = next((it.output for it in run.clusters.values() if it.output), None)
+    output = asked()
     judgement = judged(run)
     if output == "json":
         found = as_json(judgement.open, judgement.silent)
         document = {
             "schema": schema,
+            **(more or {}),
             "clusters": [{"name": name, **rows[name]} for name in sorted(rows)],
             **{key: found[key] for key in ("findings", "silenced")},
         }

@@ -140,7 +140,12 @@ def checked_before_connecting(state: Any) -> None:
 
 
 def _only_looks(run: Run, cluster: Cluster) -> bool:
-    """Whether the deploy is only to show what it would change, keys ``check`` and ``take``."""
+    """
+    Whether the deploy tells of runs, or only shows what it would change, keys ``check`` and
+    ``take``.
+    """
+    if run.deploy == "history":
+        return True
     if run.deploy == "adopt":
         return not cluster.take
     return run.deploy in ("gateways", "dynamic_routing") and cluster.check

@@ -125,7 +125,8 @@ class Run:
         listing = self.deploy == "runbook" and any(
             it.name == "list" for it in self.clusters.values()
         )
-        return listing or self.deploy in OFFLINE
+        past_alone = self.deploy == "history" and any(not it.drift for it in self.clusters.values())
+        return listing or past_alone or self.deploy in OFFLINE
 
     @property
     def folder(self) -> Path:

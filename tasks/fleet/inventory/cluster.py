@@ -118,6 +118,8 @@ class Cluster(Strict):
     undo: Text | None = None
     rehearse: bool = False
     rehearsals: bool = False
+    runs: Annotated[int, Field(ge=1)] = 20
+    drift: bool = True
     lease_seconds: Annotated[int, Field(ge=5)] = 30
     notifications: list[Notification] = []
     silences: list[Silence] = []
