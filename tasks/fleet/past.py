@@ -34,8 +34,6 @@ def runs(clusters: Collection[str], number: int) -> tuple[list[Past], list[str]]
             it, said = _read(folder, clusters)
         except (Unreadable, OSError) as error:
             problems.append(f"{folder}: {error}: left out")
-        except RecursionError:
-            problems.append(f"{folder}: its journal is none: left out")
         else:
             problems += said
             found += [it] if it else []

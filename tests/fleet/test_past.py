@@ -116,7 +116,7 @@ def write(name: str, text: str) -> Any:
         pytest.param(
             write("journal.jsonl", "[" * 100_000 + "\n"),
             None,
-            f"runs/{ID}: its journal is none: left out",
+            f"runs/{ID}: its journal does not begin with a run: line 1 is no entry: left out",
             id="no journal at all",
         ),
         pytest.param(
