@@ -94,7 +94,7 @@ def usage_problem(given: dict[str, Any]) -> str | None:
 
 def checked_before_connecting(state: Any) -> None:
     """Every cluster's data, before the first connection. Raises Refused with a line a problem."""
-    from tasks.fleet import approve, archives, inventory, notify, resume
+    from tasks.fleet import approve, archives, inventory, notify, resume, textfile
     from tasks.fleet.recorder import Recorder
 
     run = current()
@@ -128,6 +128,8 @@ def checked_before_connecting(state: Any) -> None:
         found += archives.unopenable(run.clusters, run.deploy)
     if run.deploy in CHANGING and not run.dry:
         found += notify.problems(run.clusters)
+    if not run.dry:
+        found += textfile.problems(run.clusters)
     if found:
         unique = dict.fromkeys(found)
         raise Refused("\n".join(f"{run.inventory}: {line}" for line in unique))

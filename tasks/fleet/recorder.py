@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from tasks.checks.findings import as_json
 from tasks.connectors import scratch
-from tasks.fleet import journal, notify, plan, process, report
+from tasks.fleet import journal, notify, plan, process, report, textfile
 from tasks.fleet import run as fleet_run
 from tasks.plans import run_pages
 
@@ -230,6 +230,7 @@ class Recorder(BaseStateCallback):
         results = self.results()
         if self.run.audit:
             self.run.finish_audit(results)
+            textfile.write(self.run, results, self.run.exit_code())
             return
         plan.say(self.run)
         if not any(it.status != "not run" for it in results):
@@ -245,6 +246,7 @@ class Recorder(BaseStateCallback):
         entries, _ = journal.read(self.run.journal.path)
         planned = plan.write(self.run)["clusters"]
         report.write(self.run.folder, self.document(results, code, entries, planned), entries)
+        textfile.write(self.run, results, code)
         scratch.sweep()
         self.journal("run ended", exit=code)  # last: a run that was killed before goes on
         click.echo(f"Report: {self.run.folder}/report.html", err=True)

@@ -120,6 +120,7 @@ class Cluster(Strict):
     rehearsals: bool = False
     runs: Annotated[int, Field(ge=1)] = 20
     drift: bool = True
+    metrics_folder: Text | None = None
     lease_seconds: Annotated[int, Field(ge=5)] = 30
     notifications: list[Notification] = []
     silences: list[Silence] = []
