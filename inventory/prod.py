@@ -315,6 +315,7 @@ _fleet = {
     # Seconds for each wait are 300; inventory/group_data/production.py has more, so not here:
     # "timeout": 300,
     "metrics_folder": None,  # of node_exporter's textfile collector: figures of each run
+    "shard": None,  # "0/8": the first of eight shares of the fleet; always --data shard=0/8
     "runs": 20,  # that deploys/history.py lists
     "drift": True,  # False: deploys/history.py asks no cluster; nearly always --data drift=false
     "output": None,  # "table", "lines" or "json"; None: a table on a terminal, lines elsewhere

@@ -30,8 +30,12 @@ LOCKED = {
     "requirements": ("project", "dependencies"),
     "build-requirements": ("build-system", "requires"),
 }
+#: Indexes of one Job: more are no faster than fewer processes of many clusters each.
+MOST_SHARDS = 100
 #: Deploys that only read are asked nothing, so they need no -y.
 AUDITS = ("certificates",)
+#: Deploys that go ring by ring.
+ROTATIONS = ("rotate_certificates", "rotate_control_plane")
 
 
 def manifests(
@@ -72,11 +76,59 @@ def manifests(
             deadline=deadline,
             arguments=[*arguments, *([] if deploy in AUDITS else ["-y"])],
             claim=claim,
+            shards=None,
         )
     rights = permissions.roles(_rights(deploy, name, data))
     return found + render(
         "schedule/rbac.yaml.j2", name, name=called, roles=rights, subject=subject or mine
     )
+
+
+def sharded(
+    deploy: str,
+    inventory: str,
+    rings: Iterable[int],
+    image: str,
+    shards: int,
+    *,
+    limit: str | None = None,
+    namespace: str = "envoyfleet",
+    cron: str | None = None,
+    claim: str | None = None,
+) -> list[dict[str, Any]]:
+    """
+    ServiceAccount and CronJob for all clusters of an inventory, one index of its Job a shard. What
+    signs in to them needs rights there, not in the cluster that the Job runs in.
+
+    + rings: of the clusters that are due; + limit: a group of the inventory, or a pattern
+    """
+    from tasks.fleet.render import render
+
+    if deploy in ROTATIONS and len(set(rings)) > 1:
+        raise Unusable(
+            f"{deploy} goes ring by ring, and indexes of a Job do not wait for each other: name "
+            "the clusters of one ring with --limit, or leave --shards out"
+        )
+    called = f"envoyfleet-{deploy.replace('_', '-')}"
+    when, deadline = TIMES[deploy]
+    about = {"name": called, "namespace": namespace}
+    arguments = [f"inventory/{Path(inventory).name}", f"deploys/{deploy}.py"]
+    arguments += ["--limit", limit] if limit else []
+    arguments += ["--data", f"shard=$(JOB_COMPLETION_INDEX)/{shards}"]
+    return [
+        *render("schedule/serviceaccount.yaml.j2", called, **about),
+        *render(
+            "schedule/cronjob.yaml.j2",
+            called,
+            **about,
+            image=image,
+            schedule=cron or when,
+            deadline=deadline,
+            arguments=[*arguments, *([] if deploy in AUDITS else ["-y"])],
+            claim=claim,
+            shards=shards,
+        ),
+    ]
 
 
 def _rights(deploy: str, name: str, data: Mapping[str, Any]) -> list[permissions.Right]:
@@ -150,6 +202,8 @@ def _asked(given: argparse.Namespace) -> str:
     if not given.inventory or not (given.image or given.subject):
         raise Unusable("name an inventory, and --image or --subject")
     every = clusters(Path(given.inventory))
+    if given.shards is not None:
+        return yaml.safe_dump_all(_sharded(given, every), sort_keys=False)
     name = given.cluster or next(iter(every))
     if name not in every:
         raise Unusable(f"{given.inventory} has no cluster {name}: it has {', '.join(every)}")
@@ -172,6 +226,26 @@ def _asked(given: argparse.Namespace) -> str:
     return yaml.safe_dump_all(made, sort_keys=False)
 
 
+def _sharded(given: argparse.Namespace, every: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if given.subject or given.cluster or not given.image:
+        raise Unusable("--shards is for all clusters: give --image, no --cluster and no --subject")
+    if not 1 <= given.shards <= MOST_SHARDS:
+        raise Unusable(f"--shards {given.shards}: from 1 to {MOST_SHARDS}")
+    # a pattern or a group of --limit is for the run to judge, which refuses several rings
+    rings = () if given.limit else [int(it.get("ring", 0)) for it in every.values()]
+    return sharded(
+        given.deploy,
+        given.inventory,
+        rings,
+        given.image,
+        given.shards,
+        limit=given.limit,
+        namespace=given.namespace,
+        cron=given.schedule,
+        claim=given.backups,
+    )
+
+
 def _subject(text: str) -> dict[str, str]:
     """ "Group:7f0c..." or "User:..." as RBAC has it."""
     kind, _, name = text.partition(":")
@@ -187,6 +261,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("deploy", choices=[*permissions.SCHEDULED, *LOCKED])
     parser.add_argument("inventory", nargs="?", help="such as inventory/in_cluster.py")
     parser.add_argument("--cluster", help="one of the inventory, or @aks/...; else its first")
+    parser.add_argument("--shards", type=int, help="all clusters, in a Job of so many indexes")
+    parser.add_argument("--limit", help="with --shards: a group of the inventory, or a pattern")
     parser.add_argument("--image", help="made from the Containerfile")
     parser.add_argument("--namespace", default="envoyfleet", help="of the CronJob")
     parser.add_argument("--schedule", help='such as "17 3 * * *", in UTC')

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
 
+import kubernetes.client
 import pytest
 import yaml
 
@@ -100,6 +103,74 @@ def test_cronjob(deploy: str) -> None:
     assert pod["serviceAccountName"] == account == found["metadata"]["name"]
 
 
+def sharded(deploy: str, rings: Sequence[int] = (0, 1), **more: Any) -> dict[str, Any]:
+    found = schedule.sharded(deploy, "fleet.py", rings, IMAGE, 8, **more)
+    return {it["kind"]: it for it in found}
+
+
+def test_a_job_with_an_index_a_shard() -> None:
+    found = sharded("backup", claim="archives")
+    assert list(found) == ["ServiceAccount", "CronJob"]
+    job = found["CronJob"]["spec"]["jobTemplate"]["spec"]
+    assert {it: job.get(it) for it in INDEXED} == {
+        "completionMode": "Indexed",
+        "completions": 8,
+        "parallelism": 8,
+        "backoffLimitPerIndex": 0,
+        "backoffLimit": None,  # one index that failed would end all others
+    }
+    [container] = job["template"]["spec"]["containers"]
+    shard = ["--data", "shard=$(JOB_COMPLETION_INDEX)/8"]
+    assert container["args"] == ["inventory/fleet.py", "deploys/backup.py", *shard, "-y"]
+    assert {"name": "KUBECONFIG", "value": "/kubeconfig/config"} in container["env"]
+    mounted = {it["name"] for it in container["volumeMounts"]}
+    assert mounted == {it["name"] for it in job["template"]["spec"]["volumes"]}
+
+
+INDEXED = ("completionMode", "completions", "parallelism", "backoffLimitPerIndex", "backoffLimit")
+
+
+def test_what_goes_ring_by_ring_is_sharded_within_one() -> None:
+    with pytest.raises(files.Unusable, match="rotate_certificates goes ring by ring"):
+        sharded("rotate_certificates")
+    assert sharded("certificates")["CronJob"]
+    [container] = sharded("rotate_certificates", (1, 1), limit="production")["CronJob"]["spec"][
+        "jobTemplate"
+    ]["spec"]["template"]["spec"]["containers"]
+    assert container["args"][2:4] == ["--limit", "production"]
+
+
+def unknown(kind: str, thing: Any, at: str = "") -> list[str]:
+    """Fields that a type of the Kubernetes API does not have, and values of another type."""
+    listed = re.fullmatch(r"[Ll]ist\[(.+)\]", kind)
+    mapped = re.fullmatch(r"Dict\[str, (.+)\]", kind)
+    if listed:
+        if not isinstance(thing, list):
+            return [f"{at} is no list"]
+        return [one for n, it in enumerate(thing) for one in unknown(listed[1], it, f"{at}[{n}]")]
+    if mapped:
+        return [one for key, it in thing.items() for one in unknown(mapped[1], it, f"{at}.{key}")]
+    plain: Any = {"str": str, "int": int, "bool": bool}.get(kind)
+    if plain:
+        return [] if isinstance(thing, plain) else [f"{at} is no {kind}: {thing!r}"]
+    model = getattr(kubernetes.client, kind)
+    fields = {name: model.openapi_types[it] for it, name in model.attribute_map.items()}
+    found = [f"{at}.{key} is not known" for key in thing if key not in fields]
+    for key, it in thing.items():
+        if key in fields:
+            found += unknown(fields[key], it, f"{at}.{key}")
+    return found
+
+
+@pytest.mark.parametrize("deploy", list(permissions.SCHEDULED))
+def test_every_manifest_is_of_the_kubernetes_api(deploy: str) -> None:
+    kinds = {"CronJob": "V1CronJob", "ServiceAccount": "V1ServiceAccount", "Role": "V1Role"}
+    kinds |= {"ClusterRole": "V1ClusterRole", "RoleBinding": "V1RoleBinding"}
+    kinds |= {"ClusterRoleBinding": "V1ClusterRoleBinding"}
+    every = [*made(deploy, claim="archives").values(), *sharded(deploy, (0,)).values()]
+    assert [one for it in every for one in unknown(kinds[it["kind"]], it, it["kind"])] == []
+
+
 def test_backups_stay_where_there_is_a_volume() -> None:
     found = made("backup", claim="archives")["CronJob envoyfleet"]
     pod = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -175,6 +246,16 @@ def test_rights_alone_for_somebody_from_elsewhere() -> None:
             id="no subject",
         ),
         pytest.param(
+            ["backup", str(SAMPLE), "--shards", "4", "--subject", "Group:1"],
+            "--shards is for all clusters: give --image, no --cluster and no --subject",
+            id="shards of no image",
+        ),
+        pytest.param(
+            ["backup", str(SAMPLE), "--image", "x", "--shards", "0"],
+            "--shards 0: from 1 to 100",
+            id="no shards",
+        ),
+        pytest.param(
             ["backup", "nowhere.py", "--image", "x"],
             "nowhere.py does not exist: name the file of an inventory",
             id="no inventory",
@@ -241,6 +322,40 @@ def test_pipelines_pin_what_they_take(sample: str) -> None:
         assert (ROOT / "deploys" / f"{deploy}.py").exists()
     jobs = found["jobs"]
     assert jobs
+
+
+@pytest.mark.parametrize(
+    ("sample", "schema"),
+    [
+        ("azure-pipelines.yml", "vendor.azure-pipelines"),
+        ("github-actions.yml", "vendor.github-workflows"),
+    ],
+)
+def test_pipelines_have_their_schemas(sample: str, schema: str) -> None:
+    """The schemas of Azure DevOps and GitHub that check-jsonschema brings along."""
+    text = (ROOT / "templates/schedule" / sample).read_text()
+    known = ["--builtin-schema", schema, "--regex-variant", "nonunicode"]
+    if schema == "vendor.azure-pipelines":
+        known += ["--data-transform", "azure-pipelines"]  # what stands in ${{ }} is for later
+        text = typed(text)
+    assert checked(known, text) == (0, "ok -- validation done")
+    assert checked(known, re.sub(r"^jobs:", "jobz:", text, flags=re.MULTILINE))[0] == 1
+
+
+def typed(text: str) -> str:
+    """A pipeline with the types of its schema: text everywhere but in the inputs of tasks."""
+    found, values = yaml.load(text, Loader=yaml.BaseLoader), yaml.safe_load(text)
+    steps = zip(found["jobs"][0]["steps"], values["jobs"][0]["steps"], strict=True)
+    for step, one in steps:
+        step |= {key: it for key, it in one.items() if key == "inputs"}
+    return str(yaml.safe_dump(found, sort_keys=False))
+
+
+def checked(known: Sequence[str], text: str) -> tuple[int, str]:
+    Path("sample.yml").write_text(text)
+    command = [sys.executable, "-m", "check_jsonschema", *known, "sample.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.strip()
 
 
 def test_azure_schedule() -> None:

@@ -12,6 +12,7 @@ import atexit
 import os
 import re
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from tasks.fleet import endings, narration, quick
-from tasks.fleet.run import Refused, Run, current, finish, now, start
+from tasks.fleet.run import DONE, Refused, Run, current, finish, now, start
+from tasks.plans import shards
 
 if TYPE_CHECKING:
     from tasks.fleet.inventory import Cluster
@@ -133,12 +135,33 @@ def checked_before_connecting(state: Any) -> None:
     if found:
         unique = dict.fromkeys(found)
         raise Refused("\n".join(f"{run.inventory}: {line}" for line in unique))
+    _take_shard(run)
     if not run.dry and not all(_only_looks(run, it) for it in run.clusters.values()):
         resume.go_on(run)
         approve.check(run)
         (run.folder / "stop").unlink(missing_ok=True)  # it was asked of an earlier process
     run.report = Recorder(run)
     state.add_callback_handler(run.report)
+
+
+def _take_shard(run: Run) -> None:
+    """
+    Limit the run to the clusters of its shard. A shard that has none ends well: its index of a Job
+    has nothing to do. Raises Refused where clusters say different things.
+    """
+    said = {it.shard for it in run.clusters.values()}
+    if len(said) > 1:
+        raise Refused("shard differs between clusters: give it with --data shard=0/8")
+    shard = said.pop()
+    if shard is None:
+        return
+    due = [it for it in run.state.inventory if run.state.is_host_in_limit(it)]
+    mine = [it for it in due if shards.holds(shard, it.name)]
+    click.echo(f"Shard {shard}: {len(mine)} of {len(due)} clusters", err=True)
+    if not mine:
+        sys.exit(DONE)
+    run.sharded = [it.name for it in due]
+    run.state.limit_hosts = mine
 
 
 def _only_looks(run: Run, cluster: Cluster) -> bool:

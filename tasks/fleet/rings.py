@@ -86,7 +86,13 @@ def _rules(
     approval: bool,
     newest_first: bool,
 ) -> Rules:
-    data = {it.name: fleet_run.current().clusters[it.name] for it in _members()}
+    run = fleet_run.current()
+    data = {it.name: run.clusters[it.name] for it in _members()}
+    if len({run.clusters[name].ring for name in run.sharded}) > 1:
+        raise fleet_run.Refused(
+            "shard: processes beside each other keep no order of rings: take one ring alone with "
+            "--limit, or leave shard out"
+        )
     budgets = {
         name: max_failed if it.max_failed is None else it.max_failed for name, it in data.items()
     }

@@ -70,6 +70,7 @@ class Run:
     + watching: by cluster under change, what ends its prober and notes what that met, waiting so
       many seconds at most for requests under way; + traffic: by cluster, what it met
     + plan: by cluster, what would change: a title and the lines of its diff
+    + sharded: names of all clusters of which this run takes a share, empty where it takes all
     + names: by host, which cluster it is and the entry of the inventory that has it
     + before: entries of the journal that this run goes on with, where an earlier one was broken off
     """
@@ -104,6 +105,7 @@ class Run:
     findings: list[Finding] = field(default_factory=list)
     clusters: dict[str, Cluster] = field(default_factory=dict)
     identities: dict[str, list[str]] = field(default_factory=dict)
+    sharded: list[str] = field(default_factory=list)
     names: dict[str, tuple[str, str]] = field(default_factory=dict)
     journal: Journal | None = None
     before: list[dict[str, Any]] = field(default_factory=list)

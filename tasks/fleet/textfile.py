@@ -56,15 +56,20 @@ def write(run: fleet_run.Run, results: Sequence[ClusterResult], code: int) -> No
 
 def file_name(run: fleet_run.Run) -> str:
     """One a schedule, such as "envoyfleet-prod-rotate-certificates"."""
-    named = f"envoyfleet-{Path(run.inventory).stem}-{run.deploy}"
+    named = f"envoyfleet-{Path(run.inventory).stem}-{run.deploy}-{_shard(run) or ''}"
     return _UNSAFE.sub("-", named).strip("-")
+
+
+def _shard(run: fleet_run.Run) -> str | None:
+    return next((it.shard for it in run.clusters.values()), None)
 
 
 def _write(path: Path, run: fleet_run.Run, results: Iterable[ClusterResult], code: int) -> None:
     from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
     registry = CollectorRegistry()
-    about = {"deploy": run.deploy, "inventory": run.inventory}
+    shard = _shard(run)
+    about = {"deploy": run.deploy, "inventory": run.inventory} | ({"shard": shard} if shard else {})
 
     def say(name: str, what: str, value: float, **labels: Any) -> None:
         key = (name, tuple(labels))

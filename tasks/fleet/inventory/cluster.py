@@ -15,7 +15,7 @@ from tasks.fleet.inventory.monitoring import Diagnosis, Monitoring
 from tasks.fleet.inventory.proxies import Controller, Images, Proxy
 from tasks.fleet.inventory.runs import Backup, Hold, Notification, Probe, Proof, Silence, Window
 from tasks.fleet.inventory.teams import Team
-from tasks.plans import public_ips, requests
+from tasks.plans import public_ips, requests, shards
 from tasks.plans.budget import parse_budget
 from tasks.plans.rings import seconds
 from tasks.plans.teams import admitted, contradictions
@@ -120,6 +120,7 @@ class Cluster(Strict):
     rehearsals: bool = False
     runs: Annotated[int, Field(ge=1)] = 20
     drift: bool = True
+    shard: Text | None = None
     metrics_folder: Text | None = None
     lease_seconds: Annotated[int, Field(ge=5)] = 30
     notifications: list[Notification] = []
@@ -128,6 +129,13 @@ class Cluster(Strict):
     kube_context: Text | None = None
     kube_config: Text | None = None
     kube_timeout: Annotated[int, Field(ge=1)] = 30
+
+    @field_validator("shard")
+    @classmethod
+    def _is_a_shard(cls, value: str | None) -> str | None:
+        if value is not None:
+            shards.parsed(value)
+        return value
 
     @property
     def proxy_namespace(self) -> str | None:
