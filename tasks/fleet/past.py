@@ -55,7 +55,7 @@ def _read(folder: Path, clusters: Collection[str]) -> tuple[Past | None, list[st
         return None, []
     problems = [f"{path}: {fault}"] if fault else []
     over = entries[-1] if entries[-1].get("event") == "run ended" else {}
-    statuses: Mapping[str, str] = {}
+    statuses: Mapping[str, str] = _half_changed(entries)
     if over:
         statuses, why = _statuses(folder / "report.json")
         problems += [why] if why else []
@@ -72,6 +72,17 @@ def _read(folder: Path, clusters: Collection[str]) -> tuple[Past | None, list[st
         state="ended" if over else "under way" if alive else "broken off",
         clusters={it: statuses.get(it, "not known") for it in mine},
     ), problems
+
+
+def _half_changed(entries: list[dict[str, Any]]) -> dict[str, str]:
+    """Clusters that a run which did not end had begun to change."""
+    begun: dict[str, str] = {}
+    for it in entries:
+        if it.get("event") == "change":
+            begun[str(it.get("cluster"))] = "interrupted"
+        elif it.get("event") == "change ended":
+            begun.pop(str(it.get("cluster")), None)
+    return begun
 
 
 def _statuses(path: Path) -> tuple[dict[str, str], str | None]:

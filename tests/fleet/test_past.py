@@ -75,6 +75,19 @@ def test_a_run_that_did_not_end() -> None:
     assert (found.clusters, problems) == ({"weu-1": "not known"}, [])
 
 
+def test_clusters_that_are_half_changed() -> None:
+    folder = left(exit_code=None, clusters=dict.fromkeys(("weu-1", "weu-2", "weu-3"), ""))
+    journal = Journal.going_on(folder)
+    for event, cluster in (("change", "weu-1"), ("change", "weu-2"), ("change ended", "weu-1")):
+        journal.write(event, AT, cluster=cluster)
+    [found], _ = runs(["weu-1", "weu-2", "weu-3"], 4)
+    assert found.clusters == {
+        "weu-1": "not known",
+        "weu-2": "interrupted",
+        "weu-3": "not known",
+    }
+
+
 def test_a_run_of_a_process_that_lives() -> None:
     folder = left(exit_code=None)
     mine = process.myself(folder.name)

@@ -124,6 +124,12 @@ def test_report_json_has_its_schema(tmp_path: Path) -> None:
     assert SCHEMA["title"] == report.SCHEMA
 
 
+def test_the_page_about_runs_shows_one() -> None:
+    text = (ROOT / "docs/how-a-run-works.md").read_text()
+    [shown] = [it for it in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if '"clusters"' in it]
+    jsonschema.validate(json.loads(shown), SCHEMA)
+
+
 class Outline(HTMLParser):
     """Tags that are open, and what a page would load or run."""
 
