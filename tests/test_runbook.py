@@ -320,7 +320,9 @@ def test_a_journal_that_was_altered_is_not_undone(
     folder = tmp_path / "clone"
     place = folder / "runs" / "20261122T110000Z-runbook"
     place.mkdir(parents=True)
-    (place / "journal.jsonl").write_text('{"event":"action","before":"x"}\n')
+    (place / "journal.jsonl").write_text(
+        '{"event":"action","at":"2026-11-22T11:00:00Z","before":"x"}\n'
+    )
     ended = run(folder, command_line, server, "--data", f"undo={place.name}")
     assert ended.code == 2
     assert "the journal was altered: it is not trusted" in ended.text
