@@ -26,7 +26,7 @@ from tasks.plans import helm as releases
 #: The controller's leader election (Envoy Gateway 1.9 source,
 #: internal/provider/kubernetes/kubernetes.go).
 LEASE = "5b9825d2.gateway.envoyproxy.io"
-DEPLOYMENT = "envoy-gateway"
+DEPLOYMENT, RATE_LIMIT = "envoy-gateway", "envoy-ratelimit"
 JSON = "application/json"
 
 #: By cluster: the record that was read last, and what it says.
@@ -161,8 +161,9 @@ def pods_waiting(data: Cluster) -> list[str]:
 
 def behind(data: Cluster) -> list[str]:
     """
-    What the controller still lacks: the wanted image everywhere, all Pods available, and the Lease,
-    held by one of them; where this run leaves the cluster alone, a Lease that is renewed will do.
+    What the controller still lacks: the wanted image everywhere, all Pods available, the Lease,
+    held by one of them, and the rate limit service that it runs; where this run leaves the cluster
+    alone, a Lease that is renewed will do.
     """
     deployment = deployed(data)
     if deployment is None:
@@ -179,7 +180,8 @@ def behind(data: Cluster) -> list[str]:
     )
     if not change.begun():
         name = f"{data.namespace}/{DEPLOYMENT}"
-        return health.controller_problems(deployment, lease, name, fleet_run.now())
+        lines = health.controller_problems(deployment, lease, name, fleet_run.now())
+        return lines or _uncounted(data)
     pods = fact(
         KubeObjects,
         api_version="v1",
@@ -188,7 +190,22 @@ def behind(data: Cluster) -> list[str]:
         labels="control-plane=envoy-gateway,app.kubernetes.io/name=gateway-helm",
     )
     running = [it for it in pods if not it["metadata"].get("deletionTimestamp")]
-    return conditions.leads(lease, running)
+    return conditions.leads(lease, running) or _uncounted(data)
+
+
+def _uncounted(data: Cluster) -> list[str]:
+    """Why proxies cannot count together, where they are to. One request there."""
+    if data.rate_limit_redis is None:
+        return []
+    service = fact(
+        KubeObject,
+        api_version="apps/v1",
+        kind="Deployment",
+        resource=RATE_LIMIT,
+        namespace=data.namespace,
+    )
+    name = f"{data.namespace}/{RATE_LIMIT}"
+    return health.counting_problems(service, name, data.rate_limit_redis)
 
 
 def unstick(data: Cluster) -> None:

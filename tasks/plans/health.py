@@ -45,6 +45,21 @@ def controller_problems(
     return lines
 
 
+def counting_problems(deployment: Object | None, name: str, redis: str) -> list[str]:
+    """
+    What keeps the rate limit service from counting. Its Pods end where their Redis does not answer
+    when they begin, and until they run every request goes through uncounted.
+
+    + name: such as "envoy-gateway-system/envoy-ratelimit"; + redis: its address
+    """
+    if deployment is None:
+        return [f"Deployment {name} does not exist"]
+    return [
+        f"{line}: its image must be there (images.ratelimit), and {redis} must answer"
+        for line in conditions.rolled_out(deployment)
+    ]
+
+
 def reasons(
     controller: Sequence[str],
     classes: Iterable[Object],

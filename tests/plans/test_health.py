@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.plans.health import controller_problems, is_own, reasons, split
+from tasks.plans.health import controller_problems, counting_problems, is_own, reasons, split
 from tasks.plans.preflight import Reason, warning
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -59,6 +59,25 @@ SILENT = "no controller of eg/envoy-gateway leads: "
 )
 def test_controller_problems(deployment: Any, leader: Any, lines: list[str]) -> None:
     assert controller_problems(deployment, leader, NAME, NOW) == lines
+
+
+@pytest.mark.parametrize(
+    ("deployment", "lines"),
+    [
+        pytest.param(workload("envoy-ratelimit"), [], id="counts"),
+        pytest.param(None, ["Deployment eg/envoy-ratelimit does not exist"], id="not there"),
+        pytest.param(
+            workload("envoy-ratelimit", 0),
+            [
+                "Deployment eg/envoy-ratelimit: 0 of 1 Pods are available: its image must be there "
+                "(images.ratelimit), and redis.shared.svc:6379 must answer"
+            ],
+            id="no image, or no Redis",
+        ),
+    ],
+)
+def test_counting_problems(deployment: Any, lines: list[str]) -> None:
+    assert counting_problems(deployment, "eg/envoy-ratelimit", "redis.shared.svc:6379") == lines
 
 
 def conditions(**status: str) -> list[dict[str, Any]]:
