@@ -66,8 +66,9 @@ def serving(address: str, pair: Path | None = None) -> Iterator[None]:
 
 async def _obeys(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """
-    /wait/2 answers after two seconds, /status/502 with that, /late/502 so too but later, /seen/...
-    how many there were of another path; all say what came with the request.
+    /wait/2 answers after two seconds, /status/502 with that, /late/502 so too but later, /big/9
+    with so many MiB, /seen/... how many there were of another path; all others say what came with
+    the request, and from which port.
     """
     with suppress(OSError, asyncio.IncompleteReadError):
         while True:
@@ -83,7 +84,8 @@ async def _obeys(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 await asyncio.sleep(float(first) if verb == "wait" else 0.7)
             status = int(first) if verb in ("status", "late") else 200
             told = {"seen": _seen[f"/{more}"], "headers": headers, "body": len(body)}
-            said = json.dumps(told).encode()
+            told |= {"port": writer.get_extra_info("peername")[1]}
+            said = bytes(int(first) * 2**20) if verb == "big" else json.dumps(told).encode()
             length = f"content-length: {len(said)}\r\n\r\n"
             writer.write(f"HTTP/1.1 {status} Said\r\n{length}".encode() + said)
             await writer.drain()
@@ -150,7 +152,7 @@ async def _by_tls(address: str, pair: Path) -> grpc.aio.Server:
 async def _one_port(address: str) -> grpc.aio.Server:
     """
     By its first bytes a connection is of HTTP/2, which only gRPC is behind, or of HTTP/1: what
-    argocd-server does by cmux, without TLS (--insecure).
+    argocd-server does by cmux, without TLS (--insecure). /seen/connections counts the first ones.
     """
     server = _calls()
     inside = server.add_insecure_port("127.0.0.1:0")
@@ -160,6 +162,7 @@ async def _one_port(address: str) -> grpc.aio.Server:
         with suppress(OSError, asyncio.IncompleteReadError):
             first = await reader.readexactly(3)
             if first == b"PRI":
+                _seen["/connections"] += 1
                 there, away = await asyncio.open_connection("127.0.0.1", inside)
                 away.write(first)
                 await asyncio.gather(_pipe(reader, away), _pipe(there, writer))

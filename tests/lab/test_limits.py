@@ -5,15 +5,12 @@ is ended, and who the client is is heard of from those that may say it.
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 import h2.config
 import h2.connection
@@ -21,16 +18,14 @@ import h2.events
 import h2.settings
 import pytest
 
-from tasks.lab import state
 from tests.lab import serving
-from tests.lab.fleet import Fleet, opened
+from tests.lab.edge import HTTP, Edge, Json, served
+from tests.lab.fleet import opened
 from tests.lab.running import until
 
 pytestmark = pytest.mark.lab
 
-Json = dict[str, Any]
 CONNECTIONS, STREAMS, AT_ONCE = 12, 5, 6
-HTTP = [{"name": "http", "port": 80}]
 GATEWAYS = [
     {
         "name": "narrow",
@@ -90,98 +85,13 @@ ROUTES = [
 ]
 
 
-@dataclass(frozen=True)
-class Edge:
-    """Gateways of one cluster, by name the address of each."""
-
-    fleet: Fleet
-    addresses: dict[str, str]
-
-    def ask(
-        self, host: str, path: str = "/", gateway: str = "narrow", body: bytes = b"", **headers: str
-    ) -> tuple[int, Json]:
-        """The status, and what the application says of the request, where it was asked."""
-        connection = http.client.HTTPConnection(self.addresses[gateway], 80, timeout=60)
-        more = {key.replace("_", "-"): it for key, it in headers.items()}
-        try:
-            there = {"Host": f"{host}.lab.test", "Connection": "close", **more}
-            connection.request("POST" if body else "GET", path, body or None, there)
-            answer = connection.getresponse()
-            said = answer.read()
-        finally:
-            connection.close()
-        return answer.status, json.loads(said) if said.startswith(b"{") else {"text": said.decode()}
-
-    def seen(self, path: str) -> int:
-        """How many requests for this path the application had."""
-        return int(self.ask("plain", f"/seen{path}")[1]["seen"])
-
-    def stats(self) -> dict[str, float]:
-        """Those of the narrow Gateway's proxy; of each series, all its labels summed."""
-        cluster = self.fleet.names[0]
-        label = "gateway.envoyproxy.io/owning-gateway-name=narrow"
-        place = ("--namespace", "envoy-gateway-system")
-        names = ("get", "pods", "--selector", label, *place, "--output", "name")
-        pod = self.fleet.kubectl(cluster, *names).strip().removeprefix("pod/")
-        path = f"/api/v1/namespaces/{place[1]}/pods/{pod}:19001/proxy/stats/prometheus"
-        found: Counter[str] = Counter()
-        for line in self.fleet.kubectl(cluster, "get", "--raw", path).splitlines():
-            if line and not line.startswith("#"):
-                name, _, value = line.rpartition(" ")
-                found[name.partition("{")[0]] += float(value)  # type: ignore[assignment]
-        return dict(found)
-
-
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     """The lab's first cluster, with three more Gateways and an application on this machine."""
-    fleet = opened(tmp_path_factory.mktemp("limits"))
-    cluster = fleet.names[0]
-    outside = state.running(fleet.lab.name).gateway
-    things = {
-        "apiVersion": "v1",
-        "kind": "List",
-        "items": serving.objects("obeys", serving.OBEYS, outside),
-    }
-    fleet.lab.kubectl("--context", cluster, "apply", "-f", "-", text=json.dumps(things))
-    gateways = ("--data", f"gateways={json.dumps(GATEWAYS)}")
-    # Nothing that a probe sends is heard where PROXY protocol is wanted.
-    data = (
-        *gateways,
-        "--data",
-        f"routes={json.dumps(ROUTES)}",
-        "--data",
-        'probe={"enabled":false}',
-    )
-    with serving.serving(outside):
-        ended = fleet.pyinfra("install", "-y", "--limit", cluster, *data)
-        assert ended.code == 0, ended.text
-        addresses = {str(it["name"]): address(fleet, str(it["name"])) for it in GATEWAYS}
-        found = Edge(fleet, addresses)
+    with served(opened(tmp_path_factory.mktemp("limits")), GATEWAYS, ROUTES) as found:
         until("the routes to be served", lambda: found.ask("plain")[0] == 200)
         until("the last route to be served", lambda: found.ask("hops", gateway="hops")[0] == 200)
         yield found
-    for kind, names in (("httproute", [it["name"] for it in ROUTES]), ("service", ["obeys"])):
-        fleet.kubectl(cluster, "delete", kind, "--namespace", "demo", *names)
-    policies = ("backendtrafficpolicy", "--namespace", "demo", "--all")
-    fleet.kubectl(cluster, "delete", *policies)
-    for kind in ("gateway", "clienttrafficpolicy", "backendtrafficpolicy"):
-        names = [str(it["name"]) for it in GATEWAYS]
-        fleet.kubectl(cluster, "delete", kind, "--namespace", "edge", "--ignore-not-found", *names)
-
-
-def address(fleet: Fleet, name: str) -> str:
-    path = "{.status.addresses[0].value}"
-    place = ("--namespace", "edge", "--output", f"jsonpath={path}")
-    found = ""
-
-    def has() -> bool:
-        nonlocal found
-        found = fleet.kubectl(fleet.names[0], "get", "gateway", name, *place)
-        return bool(found)
-
-    until(f"an address of Gateway {name}", has)
-    return found
 
 
 def test_one_connection_too_many_is_closed(edge: Edge) -> None:
