@@ -14,7 +14,7 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
     # up to 1,000 requests a second through a Gateway
     "small": {
         "replicas": 2,
-        "cpu": "100m",
+        "cpu": "200m",
         "memory": "256Mi",
         "memory_limit": "512Mi",
         "concurrency": 2,
@@ -53,10 +53,14 @@ def filled(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, **given}
 
 
-#: Bytes that a proxy has without a connection, and that each adds: an estimate, docs/scaling.md.
-_EMPTY, _CONNECTION = 70 * 2**20, 40 * 2**10
+#: Bytes of an Envoy with two workers: without a connection, for a TLS connection of a client with a
+#: request on its way, and for a route with a rule of its own (benchmarks/proxies.py, Envoy 1.39.1).
+_EMPTY, _CONNECTION, _ROUTE = 70 * 2**20, 44 * 2**10, 90 * 2**10
 
 
-def memory_needed(connections: int) -> int:
-    """Bytes that one proxy needs for so many connections of clients, all of them TLS and busy."""
-    return _EMPTY + connections * _CONNECTION
+def memory_needed(connections: int, routes: int = 0) -> int:
+    """
+    Bytes that one proxy needs for so many connections of clients, all of them busy, and so many
+    rules of routes.
+    """
+    return _EMPTY + connections * _CONNECTION + routes * _ROUTE

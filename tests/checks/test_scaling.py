@@ -183,8 +183,18 @@ def bound(value: int) -> dict[str, Any]:
 
 SMALL = proxy(envoyDeployment=sized(limits={"memory": "256Mi"}))
 TOO_SMALL = (
-    "GW384 20,000 connections, which ClientTrafficPolicies let a proxy have, need about 851 MiB, "
-    "and the limit is 256Mi: raise limits.memory, or lower connectionLimit"
+    "GW384 20,000 connections, which ClientTrafficPolicies let in, need about 929 MiB of each "
+    "proxy, and its limit is 256Mi: raise limits.memory, or lower connectionLimit"
+)
+
+
+def route(rules: int, kind: str = "Gateway", name: str = "public") -> dict[str, Any]:
+    parent = {"kind": kind, "name": name}
+    return thing("HTTPRoute", "many", GATEWAYS, parentRefs=[parent], rules=[{}] * rules)
+
+
+BESIDE = thing(
+    "ListenerSet", "more", GATEWAYS, parentRef={"name": "public"}, listeners=[{"name": "shop"}]
 )
 
 
@@ -199,6 +209,29 @@ TOO_SMALL = (
             [{**SMALL, "metadata": {"name": "own", "namespace": "eg"}}, CLASS, OWN, bound(10000)],
             [TOO_SMALL],
             id="of a Gateway alone",
+        ),
+        pytest.param([SMALL, CLASS, GATEWAY, route(2000)], [], id="few enough routes"),
+        pytest.param(
+            [SMALL, CLASS, GATEWAY, BESIDE, route(3000, "ListenerSet", "more")],
+            [
+                "GW384 3,000 rules of routes need about 334 MiB of each proxy, and its limit is "
+                "256Mi: raise limits.memory"
+            ],
+            id="too many routes",
+        ),
+        pytest.param(
+            [SMALL, CLASS, GATEWAY, bound(2000), route(1000)],
+            [
+                "GW384 4,000 connections, which ClientTrafficPolicies let in, and 1,000 rules of "
+                "routes need about 330 MiB of each proxy, and its limit is 256Mi: raise "
+                "limits.memory, or lower connectionLimit"
+            ],
+            id="both",
+        ),
+        pytest.param(
+            [proxy(envoyDeployment=sized(limits={"memory": "32Mi"})), CLASS, GATEWAY],
+            [],
+            id="nothing to carry",
         ),
     ],
 )

@@ -37,7 +37,7 @@ from tasks.plans.quantities import quantity
             {
                 "profile": "small",
                 "hpa": {"max": 4},
-                "cpu": "100m",
+                "cpu": "200m",
                 "memory": "256Mi",
                 "memory_limit": "512Mi",
                 "concurrency": 2,
@@ -62,6 +62,21 @@ def test_each_profile_leaves_room_above_its_requests(profile: str) -> None:
     assert request is not None
     assert limit is not None
     assert memory_needed(0) < request <= limit / 2
+
+
+#: Seconds of a CPU for a request, every tenth of them over a new TLS connection: docs/scaling.md.
+REQUEST = 0.9 * 0.00025 + 0.1 * 0.00173
+
+
+@pytest.mark.parametrize(
+    ("profile", "load"), [("small", 1_000), ("medium", 5_000), ("large", 20_000)]
+)
+def test_each_profile_carries_its_load_by_what_it_requests(profile: str, load: int) -> None:
+    it = PROFILES[profile]
+    hpa = it.get("hpa") or {"max": it["replicas"], "cpu": 100}
+    request = quantity(it["cpu"])
+    assert request is not None
+    assert float(request) * hpa["max"] * hpa["cpu"] / 100 >= load * REQUEST
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,19 @@ there (Envoy Gateway 1.8 and 1.9, ``mergeType``).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tasks.checks.findings import Finding
-from tasks.checks.wanted.view import Object, View
+from tasks.checks.wanted.view import ROUTES, Object, View
 from tasks.plans import listeners, priorities, replicas
 from tasks.plans.disruption import unevictable
 from tasks.plans.durations import seconds
 from tasks.plans.envoy_proxies import behind
 from tasks.plans.profiles import memory_needed
 from tasks.plans.quantities import quantity
+from tasks.plans.references import Reference, to
 
 _PROBE = "service.beta.kubernetes.io/azure-load-balancer-health-probe-"
 #: Seconds between two probes of an Azure load balancer, and how many must fail, where a Service
@@ -31,7 +33,7 @@ def sizes(view: View) -> Iterator[Finding]:
         if view.is_wanted(it):
             about = _About(view, it)
             yield from about.of_number()
-            yield from about.of_size(_connections(it, view))
+            yield from about.of_size(*_load(it, view))
             yield from about.of_leaving()
 
 
@@ -115,17 +117,20 @@ class _About:
                 "leave replicas out",
             )
 
-    def of_size(self, connections: int) -> Iterator[Finding]:
+    def of_size(self, connections: int, rules: int) -> Iterator[Finding]:
         """+ connections: that one proxy may have at most, 0 where nothing bounds them"""
         limits = (self._resources or {}).get("limits") or {}
         most, cpu = quantity(limits.get("memory")), quantity(limits.get("cpu"))
-        needed = memory_needed(connections)
-        if connections and most is not None and most < needed:
+        needed = memory_needed(connections, rules)
+        load = [f"{rules:,} rules of routes"] if rules else []
+        if connections:
+            load.insert(0, f"{connections:,} connections, which ClientTrafficPolicies let in,")
+        if load and most is not None and most < needed:
             yield self._said(
                 "GW384",
-                f"{connections:,} connections, which ClientTrafficPolicies let a proxy have, need "
-                f"about {needed / 2**20:,.0f} MiB, and the limit is {limits['memory']}",
-                "raise limits.memory, or lower connectionLimit",
+                f"{' and '.join(load)} need about {needed / 2**20:,.0f} MiB of each proxy, and its "
+                f"limit is {limits['memory']}",
+                "raise limits.memory" + (", or lower connectionLimit" if connections else ""),
             )
         workers = self._spec.get("concurrency")
         if workers is not None and cpu is not None and workers > cpu:
@@ -189,10 +194,11 @@ def _noticed(annotations: Mapping[str, str]) -> int:
     return number("interval", _INTERVAL) * (number("num-of-probe", _FAILED) + 1)
 
 
-def _connections(proxy: Object, view: View) -> int:
+def _load(proxy: Object, view: View) -> tuple[int, int]:
     """
-    How many connections ClientTrafficPolicies let one proxy of an EnvoyProxy have: the largest sum
-    over the listeners of a Gateway that it stands for; 0 where nothing bounds them.
+    Connections that ClientTrafficPolicies let one proxy of an EnvoyProxy have, over all listeners
+    of a Gateway, 0 where nothing bounds them; and rules of the routes that name it. Of the Gateways
+    that it stands for, the most of each.
     """
     bounds = {}
     for it in view.of_envoy("ClientTrafficPolicy"):
@@ -200,13 +206,26 @@ def _connections(proxy: Object, view: View) -> int:
         for ref in it["spec"].get("targetRefs") or ():
             if limit.get("value") and not ref.get("sectionName"):
                 bounds[it["metadata"].get("namespace"), ref.get("name")] = int(limit["value"])
-    found = [
-        bounds.get((it["metadata"].get("namespace"), it["metadata"]["name"]), 0)
-        * len(it["spec"].get("listeners") or ())
-        for it in view.of("Gateway")
-        if _stands_for(proxy, it, view)
-    ]
-    return max(found, default=0)
+    rules = _rules(view)
+    connections, most = 0, 0
+    for it in view.of("Gateway"):
+        if _stands_for(proxy, it, view):
+            bound = bounds.get((it["metadata"].get("namespace"), it["metadata"]["name"]), 0)
+            connections = max(connections, bound * len(it["spec"].get("listeners") or ()))
+            most = max(most, rules[to(it)])
+    return connections, most
+
+
+def _rules(view: View) -> Counter[Reference]:
+    """How many rules of routes name a Gateway, by itself or by a ListenerSet of it."""
+    found: Counter[Reference] = Counter()
+    for kind in ROUTES:
+        for it in view.of(kind):
+            parents = {view.parent(it, ref) for ref in it["spec"].get("parentRefs") or ()}
+            owners = {to(slot.gateway) for one in parents for slot in view.slots.get(one, ())}
+            for owner in owners:
+                found[owner] += len(it["spec"].get("rules") or ())
+    return found
 
 
 def _stands_for(proxy: Object, gateway: Object, view: View) -> bool:
