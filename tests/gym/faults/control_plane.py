@@ -190,7 +190,7 @@ EVERY = [
         wrong=[NEW],
         breaks=[streams_cut],
         mends=[streams_mended],
-        needs=3,
+        needs=8,
         notes="what proxies ask of the controller is dropped",
     ),
     Fault(
