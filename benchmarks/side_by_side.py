@@ -25,12 +25,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.sides import commands, tools, verify, wanted
-from benchmarks.sides.commands import AUDIT, BACKUP, NOTHING, OBJECTS, Asked, Job
+from benchmarks.sides.commands import AUDIT, BACKUP, CHART, NOTHING, OBJECTS, Asked, Job
 from benchmarks.sides.measured import Run, measured
 
 LAB = "benchsides"
 SERVERS = 2
-CHART = "gateway-helm-1.9.1"
+ARCHIVE = "gateway-helm-1.9.1"
 OURS, BASH = "envoyfleet", "bash"
 FORKS = (5, 16, 64)
 #: Seconds after which a run is ended.
@@ -89,11 +89,13 @@ HEAD = [
 class Bench:
     """A lab, its lines, and the sides that take turns on it."""
 
-    def __init__(self, folder: Path, members: Sequence[Any], lab: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, fleet: Any) -> None:
+        from tasks.lab import state
         from tests.lab.campaign.start import folder_for
 
-        self.members = members
-        self.lab = lab
+        lab = fleet.lab.data
+        self.fleet = fleet
+        self.members = [state.running(LAB).member(name) for name in fleet.names]
         self.work = folder_for(folder / "work")
         self.tools = tools.tools()
         self.logs = [Path(it["audit_log"]) for it in lab["clusters"]]
@@ -102,10 +104,10 @@ class Bench:
     def _pulled(self) -> Path:
         from tasks.fleet.charts import cache_folder
 
-        found = sorted(cache_folder().glob(f"{CHART}-*.tgz"))
+        found = sorted(cache_folder().glob(f"{ARCHIVE}-*.tgz"))
         if not found:
-            raise SystemExit(f"no {CHART} is cached: python -m tasks.lab up, then down")
-        chart = self.work / f"{CHART}.tgz"
+            raise SystemExit(f"no {ARCHIVE} is cached: python -m tasks.lab up, then down")
+        chart = self.work / f"{ARCHIVE}.tgz"
         chart.write_bytes(found[-1].read_bytes())
         return chart
 
@@ -114,7 +116,8 @@ class Bench:
 
         names = [f"c-{it}" for it in range(scene.clusters)]
         kubeconfig = self.work / "kubeconfig-of-many"
-        more = {**MORE, "kube_config": str(kubeconfig)}
+        backup = {} if scene.work == BACKUP else {"backup": {"enabled": False}}
+        more = {**MORE, **backup, "kube_config": str(kubeconfig)}
         wanted.inventory(self.work, LAB, names, more)
         with distant(
             self.members,
@@ -162,13 +165,15 @@ class Bench:
         """The run, and what was wrong after it."""
         from tasks.lab.api import Api
 
-        before = None if scene.work == OBJECTS else self._versions()
+        if scene.work == CHART:
+            self._at_the_old_release()
+        before = None if scene.work in (OBJECTS, CHART) else self._versions()
         asked = self.asked(scene.work, side, names, kubeconfig, change)
         run = measured(asked.command, self.work, asked.environment, self.logs, PATIENCE)
         told = wanted.written(self.work, "c-0", self.chart, self.tools.programs / "helm", change)
         wrong = []
         for member in self.members:
-            wrong += verify.wrong(Api(member), CHART, told.objects, "eg")
+            wrong += verify.wrong(Api(member), ARCHIVE, told.objects, "eg")
         if before is not None and before != self._versions():
             wrong.append("something was changed")
         expected = 1 if scene.failing else 0
@@ -180,6 +185,13 @@ class Bench:
                 wrong.append(f"{name} is not named")
         print(f"  {scene.title} | {side}: {run.wall:.1f} s, {run.processor:.1f} s CPU", flush=True)
         return run, wrong
+
+    def _at_the_old_release(self) -> None:
+        from tasks.lab.api import Api
+        from tests.lab.campaign import start
+
+        for it in self.members:
+            start.reset(self.fleet, it.name, Api(it), start.values_of(self.fleet, it.name))
 
     def _versions(self) -> dict[str, str]:
         """Of every object that the sides are about."""
@@ -227,11 +239,50 @@ def scenes() -> list[Scene]:
     return [
         Scene(NOTHING, 64),
         Scene(AUDIT, 16),
-        Scene(OBJECTS, 2),
+        Scene(OBJECTS, SERVERS),
+        Scene(CHART, SERVERS),
         Scene(BACKUP, 16),
         Scene(NOTHING, 16, failing=failing),
         *grid,
     ]
+
+
+#: Ours alone: what a cluster costs must not grow with their number.
+CURVE = (8, 64, 200, 500)
+
+
+def judged(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
+    """Each bound that these rows can tell of: whether it is kept, and the line that says so."""
+    ours = {it.scene: it for it in rows if it.side == OURS}
+    times = {
+        Scene(NOTHING, 64).title: {"ansible": 20.0, BASH: 20.0},
+        Scene(OBJECTS, SERVERS).title: {"ansible": 15.0, BASH: 2.0},
+        Scene(CHART, SERVERS).title: {"ansible": 2.5, BASH: 1.0},
+    }
+    for it in rows:
+        least = times.get(it.scene, {}).get(it.side.split()[0])
+        if least is not None and it.scene in ours:
+            found = it.processor / ours[it.scene].processor
+            what = f"{it.scene}: {found:.1f} times less processor time than {it.side}"
+            yield found >= least, f"{what} (at least {least:g})"
+    for count, bounds in {
+        64: {"wall s": 10.0, "memory MB": 300.0, "requests a cluster": 20.0},
+        500: {"wall s": 60.0, "memory MB": 500.0},
+    }.items():
+        if one := ours.get(Scene(NOTHING, count).title):
+            figures = {
+                "wall s": one.wall,
+                "memory MB": one.memory,
+                "requests a cluster": one.requests / count,
+            }
+            for name, most in bounds.items():
+                what = f"{one.scene}: {name} {figures[name]:.1f} (at most {most:g})"
+                yield figures[name] <= most, what
+    on_curve = {n: ours.get(Scene(NOTHING, n).title) for n in CURVE}
+    each = {n: it.processor / n for n, it in on_curve.items() if it}
+    if len(each) > 1:
+        told = ", ".join(f"{n}: {1000 * it:.0f} ms" for n, it in each.items())
+        yield each[max(each)] <= 1.2 * each[min(each)], f"processor time a cluster: {told} (flat)"
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -250,13 +301,13 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main() -> int:
-    from tasks.lab import state
     from tests.lab.campaign.__main__ import opened
 
     parser = argparse.ArgumentParser(description="envoyfleet beside its peers.")
     parser.add_argument("--print", action="store_true", help="print the table (always done)")
     parser.add_argument("--work", help="this piece of work alone")
     parser.add_argument("--clusters", type=int, help="so many instead")
+    parser.add_argument("--curve", action="store_true", help="ours alone, from 8 to 500 clusters")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sides", help="such as envoyfleet,bash,'ansible 16'")
     asked = parser.parse_args()
@@ -266,12 +317,16 @@ def main() -> int:
     chosen = [it for it in scenes() if asked.work in (None, it.work)]
     if asked.clusters:
         chosen = list({Scene(it.work, asked.clusters): None for it in chosen})
+    if asked.curve:
+        sides, chosen = [OURS], [Scene(NOTHING, it) for it in CURVE]
     with tempfile.TemporaryDirectory() as place, opened("restores", Path(place) / "lab", LAB) as it:
-        members = [state.running(LAB).member(name) for name in it.fleet.names]
-        bench = Bench(Path(place), members, it.fleet.lab.data)
+        bench = Bench(Path(place), it.fleet)
         rows = [row for scene in chosen for row in bench.rows(scene, sides, asked.runs)]
     print(table(rows))
-    return 0
+    found = list(judged(rows))
+    for good, line in found:
+        print(f"{'ok  ' if good else 'MISS'} {line}")
+    return 0 if all(good for good, _ in found) else 1
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from benchmarks.sides.tools import Tools
 from benchmarks.sides.wanted import CHANGE, Wanted
 
 HERE = Path(__file__).parent
+#: Compiled modules are kept, as on everybody's machine; some sandboxes forbid it.
+EVERYBODYS = {key: it for key, it in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 #: The pieces of work, and what they are called in the table.
 AUDIT, NOTHING, OBJECTS, CHART, BACKUP = "audit", "nothing to do", "12 objects", "chart", "backup"
 DEPLOYS = {
@@ -65,7 +67,7 @@ class Asked:
 def ours(job: Job) -> Asked:
     pyinfra = Path(sys.executable).parent / "pyinfra"
     command: list[str | Path] = [pyinfra, "fleet.py", f"deploys/{DEPLOYS[job.work]}.py", "-y"]
-    return Asked(command, {**os.environ, CHANGE: job.change, "NO_COLOR": "1"})
+    return Asked(command, {**EVERYBODYS, CHANGE: job.change, "NO_COLOR": "1"})
 
 
 def ansible(job: Job, tools: Tools, forks: int) -> Asked:
@@ -90,7 +92,7 @@ def ansible(job: Job, tools: Tools, forks: int) -> Asked:
     if job.work == CHART:
         command += ["--tags", "chart"]
     environment = {
-        **os.environ,
+        **EVERYBODYS,
         "ANSIBLE_CONFIG": str(HERE / "ansible/ansible.cfg"),
         "ANSIBLE_HOME": str(job.folder / "ansible"),
         "ANSIBLE_NOCOLOR": "1",
@@ -110,7 +112,7 @@ def bash(job: Job, tools: Tools, at_a_time: int) -> Asked:
         f"{it.lower()}.{at.rpartition('/')[0]}" for at, all_ in KINDS.items() for it in all_
     )
     environment = {
-        **os.environ,
+        **EVERYBODYS,
         "HOME": str(job.folder),  # kubectl keeps what it discovered there
         "PATH": f"{tools.programs}:{os.environ['PATH']}",
         "KUBECONFIG_OF_MANY": str(job.kubeconfig),
