@@ -19,16 +19,18 @@ from tasks.checks import wanted as checks
 from tasks.checks.findings import Finding
 from tasks.connectors.command import KubeCommand
 from tasks.desired import Wanted
+from tasks.facts.kube import KubeApplyPlan, Manifest
 from tasks.fleet import audits, silences
 from tasks.fleet import run as fleet_run
 from tasks.fleet.attempt import attempt, settle
-from tasks.fleet.guard import Steps, fleet_operation
+from tasks.fleet.guard import FactFailed, Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
 from tasks.operations import kube, objects, others_fields
 from tasks.operations import wanted as reading
 from tasks.plans import conditions, drift, kinds, memory
 from tasks.plans.kinds import GATEWAY_API, title
+from tasks.plans.objects import diff
 from tasks.plans.references import Reference, to
 
 Object = Mapping[str, Any]
@@ -111,21 +113,37 @@ def fit(wanted: Wanted, data: Cluster) -> Steps:
 
 @fleet_operation()
 def shown(wanted: Wanted, data: Cluster) -> Steps:
-    """One cluster as it is beside what is wanted of it. Reads only: one LIST a kind."""
+    """
+    One cluster as it is beside what is wanted of it. Reads only: one LIST a kind, and a dry run for
+    what looks changed.
+    """
     yield from ()
     found = compared(wanted, data)
+    differs = [it for it in found.drift.differences if _would_change(it, found.live)]
     fleet_run.current().findings += [
         *found.findings,
-        *drift_checks.findings(host.name, found.drift.differences, wanted.origins),
+        *drift_checks.findings(host.name, differs, wanted.origins),
         *_holes(found.live, data),
     ]
     _rows[host.name] = {
         "objects": len(wanted.objects),
         "wrong": len(found.findings),
-        "drift": [
-            drift.as_dict(it, wanted.origins.get(to(it.thing))) for it in found.drift.differences
-        ],
+        "drift": [drift.as_dict(it, wanted.origins.get(to(it.thing))) for it in differs],
     }
+
+
+def _would_change(it: drift.Difference, live: Mapping[Reference, Object]) -> bool:
+    """
+    Whether an apply would change it: the server writes some values in its own way, such as "1" for
+    "1000m". Where it cannot be asked, it is what it looks like.
+    """
+    if it.state != "changed":
+        return True
+    try:
+        planned = fact(KubeApplyPlan, manifest=Manifest(it.thing), force=True)
+    except FactFailed:
+        return True
+    return planned is None or bool(diff(live[to(it.thing)], planned))
 
 
 def _holes(live: Mapping[Reference, dict[str, Any]], data: Cluster) -> Iterator[Finding]:
