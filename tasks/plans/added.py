@@ -13,6 +13,8 @@ from tasks.plans.defaults import without_defaults
 from tasks.plans.objects import MANAGER, OF_ALL, Path, holds, left_out, owned_fields
 
 Object = Mapping[str, Any]
+#: Of a Deployment's Pods, where kubectl rollout restart leaves its mark.
+_OF_PODS = ("f:spec", "f:template", "f:metadata")
 
 
 def additions(
@@ -35,7 +37,7 @@ def additions(
             continue
         tree = {k: it for k, it in (entry.get("fieldsV1") or {}).items() if k not in OF_ALL}
         for path in left_out(tree, wanted):
-            if not _is_default(live, path, fresh):
+            if path[:3] != _OF_PODS and not _is_default(live, path, fresh):
                 found[path] = tuple(dict.fromkeys((*found.get(path, ()), by)))
     return found
 

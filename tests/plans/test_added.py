@@ -89,6 +89,20 @@ def test_what_others_set(there: dict[str, Any], found: dict[str, tuple[str, ...]
     assert {spelt(path): by for path, by in additions(WANTED, there).items()} == found
 
 
+def test_the_mark_of_a_restart_is_no_drift() -> None:
+    """Of kubectl rollout restart, on Pods of a Deployment; to take it out would restart them."""
+    pods = {"metadata": {"labels": {"app": "a"}}}
+    wanted = {**WANTED, "spec": {**WANTED["spec"], "template": pods}}
+    fields: dict[str, Any] = {
+        "f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:restartedAt": {}}}}}
+    }
+    there = live(entry("kubectl-rollout", fields))
+    there["spec"]["template"] = {
+        "metadata": {**pods["metadata"], "annotations": {"restartedAt": "x"}}
+    }
+    assert additions(wanted, there) == {}
+
+
 def test_nothing_is_beside_ours_in_what_we_never_applied() -> None:
     there = live(entry("kubectl", ADDRESS), addresses=["1"])
     del there["metadata"]["managedFields"][0]
