@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tasks.fleet import process
 from tasks.fleet.journal import Journal
 from tests.api_server import Answer, ApiServer
 from tests.command_line import CommandLine, Outcome
@@ -29,6 +33,7 @@ def ran(
     *arguments: str,
     begin: bool = True,
     others: Sequence[str] = (),
+    deploy: str = "history",
 ) -> Outcome:
     hosts = [(f"@kube/{it}", DATA) for it in ("weu-1", *others)]
     case = Case("", [], inventory=f"clusters = {hosts}")
@@ -44,7 +49,7 @@ def ran(
         rows = [{"name": "weu-1", "status": "done"}]
         rows += [{"name": it, "status": "held"} for it in others]
         (journal.path.parent / "report.json").write_text(json.dumps({"clusters": rows}))
-    command = ["inventory/prod.py", "deploys/history.py", *arguments]
+    command = ["inventory/prod.py", f"deploys/{deploy}.py", *arguments]
     return command_line.run(folder, command, KUBECONFIG=str(kubeconfig))
 
 
@@ -136,6 +141,22 @@ def test_a_cluster_that_is_away_takes_nothing_from_the_list(
     assert f"weu-1 0 {ID} done {ID} nothing" in outcome.lines
     away = f"gone 0 {ID} held none known not read: cannot reach this cluster: Connection"
     assert any(it.startswith(away) for it in outcome.lines)
+
+
+@pytest.mark.parametrize("deploy", ["history", "status"])
+def test_who_only_looks_may_do_so_beside_a_run(
+    deploy: str, command_line: CommandLine, api: ApiServer, folder: Path
+) -> None:
+    cluster(api, [stored(it) for it in wanted()])
+    release(api, "2026-11-22T08:00:00Z")
+    journal = Journal(folder / "runs" / "20261122T110000Z-upgrade")
+    about = {"deploy": "upgrade", "inventory": "inventory/prod.py", "id": "x"}
+    who = asdict(process.myself("x"))
+    journal.write("run", ENDED, **about, clusters={"weu-1": "1.9.1"}, process=who)
+    outcome = ran(command_line, api, folder, deploy=deploy)
+    assert outcome.code in (0, 3), outcome.text
+    assert "works on" not in outcome.text
+    assert ("under way" in outcome.text) is (deploy == "history")
 
 
 def test_no_run_is_a_line(command_line: CommandLine, api: ApiServer, folder: Path) -> None:

@@ -34,6 +34,11 @@ CHANGING = (
 )
 BACKED_UP = ("upgrade", "crds", "rollback", "restore", "backup")
 OPENING = ("verify", "restore", "drill")
+#: Those that change nothing, on any cluster.
+LOOKING = (
+    *("status", "doctor", "history", "certificates", "public_ips"),
+    *("diagnose", "support_bundle", "verify"),
+)
 #: Clusters at a time. pyinfra takes 20 a core; a cluster costs us little but waiting.
 PARALLEL = 200
 
@@ -166,10 +171,10 @@ def _take_shard(run: Run) -> None:
 
 def _only_looks(run: Run, cluster: Cluster) -> bool:
     """
-    Whether the deploy tells of runs, or only shows what it would change, keys ``check`` and
-    ``take``.
+    Whether the deploy changes nothing: always, or because it is only to show what it would change,
+    keys ``check`` and ``take``. Such a run stands beside one that works.
     """
-    if run.deploy == "history":
+    if run.deploy in LOOKING:
         return True
     if run.deploy == "adopt":
         return not cluster.take

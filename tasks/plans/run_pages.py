@@ -100,6 +100,7 @@ def page(document: Document, journal: Iterable[Mapping[str, Any]] = ()) -> Page:
     clusters, entries = document["clusters"], [*journal]
     tone, verdict, what = ENDINGS.get(document["exit"], ("bad", f"exit {document['exit']}", None))
     counts = Counter(it["status"] for it in clusters)
+    bakes = {it["ring"]: it["seconds"] for it in entries if it.get("event") == "bake"}
     return Page(
         tone,
         verdict,
@@ -107,7 +108,7 @@ def page(document: Document, journal: Iterable[Mapping[str, Any]] = ()) -> Page:
         [(it, STATUSES[it], counts[it]) for it in STATUSES if counts[it]],
         problems(clusters),
         probes(clusters),
-        rings(clusters, document.get("gates", ())),
+        rings(clusters, document.get("gates", ()), bakes),
         [line(it) for it in entries if it.get("event") not in STEPS],
         sum(it.get("event") in STEPS for it in entries),
     )

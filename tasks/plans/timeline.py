@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -43,6 +43,7 @@ class Ring:
     """
     + began, ended: "15:10:47"; + seconds: of work; + idle: seconds left out of it
     + gate: how it was opened or why it was not, such as "approved by anna", None where it just was
+    + bake: seconds that it had to hold before the next one
     """
 
     number: int
@@ -52,17 +53,21 @@ class Ring:
     idle: float
     lanes: tuple[Lane, ...]
     gate: str | None = None
+    bake: int = 0
 
 
 def rings(
-    clusters: Sequence[Mapping[str, Any]], gates: Iterable[Mapping[str, Any]] = ()
+    clusters: Sequence[Mapping[str, Any]],
+    gates: Iterable[Mapping[str, Any]] = (),
+    bakes: Mapping[int, int] | None = None,
 ) -> list[Ring]:
     """
     + clusters: of report.json, by ring; + gates: of report.json, in the order of time
+    + bakes: by ring, for how long it baked
     """
     said = {it["following"]: _said(it) for it in gates if it.get("following") is not None}
     return [
-        _ring(number, [*members], said.get(number))
+        replace(_ring(number, [*members], said.get(number)), bake=(bakes or {}).get(number, 0))
         for number, members in groupby(clusters, key=lambda it: int(it["ring"]))
     ]
 

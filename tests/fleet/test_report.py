@@ -70,7 +70,8 @@ DOCUMENT: dict[str, Any] = {
     "findings": [FINDING],
     "changes": [CHANGE],
 }
-JOURNAL = [{"event": "gate", **gate(why=HELD)}, {"event": "step", "cluster": "lab-1"}]
+BAKE = {"event": "bake", "at": "2026-11-21T15:36:14Z", "ring": 0, "seconds": 600}
+JOURNAL = [BAKE, {"event": "gate", **gate(why=HELD)}, {"event": "step", "cluster": "lab-1"}]
 
 
 def test_a_row_of_the_markdown_tables_has_a_cell_a_column(tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_the_page_is_whole_and_loads_nothing(tmp_path: Path) -> None:
         "What to do: correct what is said below",
         "anna@jump-1 · 2026-11-21 15:36:14 UTC to 2026-11-21 15:36:18 UTC · exit 5",
         "error GW301 lab-1 Gateway edge/public is not Programmed read a|b",
-        "Ring 0 15:36:14 to 15:36:14 UTC, 0 s",
+        "Ring 0 15:36:14 to 15:36:14 UTC, 0 s; baked for 10 min 0 s",
         "Will change EnvoyProxy eg/envoy lab-1 -a +```",
         "Lines of steps (1) are left out here.",
         f"gate ring 0, part 1, parts 1, following 1, passed yes, why {HELD}",
