@@ -202,6 +202,8 @@ def _asked(given: argparse.Namespace) -> str:
     if not given.inventory or not (given.image or given.subject):
         raise Unusable("name an inventory, and --image or --subject")
     every = clusters(Path(given.inventory))
+    if given.limit and given.shards is None:
+        raise Unusable("--limit goes with --shards: name one cluster with --cluster")
     if given.shards is not None:
         return yaml.safe_dump_all(_sharded(given, every), sort_keys=False)
     name = given.cluster or next(iter(every))

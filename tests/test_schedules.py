@@ -251,6 +251,11 @@ def test_rights_alone_for_somebody_from_elsewhere() -> None:
             id="shards of no image",
         ),
         pytest.param(
+            ["backup", str(SAMPLE), "--image", "x", "--limit", "production"],
+            "--limit goes with --shards: name one cluster with --cluster",
+            id="a group without shards",
+        ),
+        pytest.param(
             ["backup", str(SAMPLE), "--image", "x", "--shards", "0"],
             "--shards 0: from 1 to 100",
             id="no shards",
