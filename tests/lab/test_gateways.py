@@ -259,6 +259,71 @@ def test_drift_by_hand_is_shown_kept_and_taken_back(fleet: Fleet) -> None:
     assert checked(fleet)[0] == 0
 
 
+def test_what_somebody_added_is_shown_left_and_taken_out(fleet: Fleet) -> None:
+    """A listener that serves, a field of a policy, and a filter in a rule."""
+    name = fleet.names[0]
+    evil = {"name": "evil", "port": 8099, "protocol": "HTTP"}
+    add = json.dumps([{"op": "add", "path": "/spec/listeners/-", "value": evil}])
+    by_hand = "--field-manager=kubectl-edit"
+    fleet.kubectl(
+        name, "patch", "gateway", "public", "-n", "edge", "--type=json", "-p", add, by_hand
+    )
+    cors = json.dumps({"spec": {"cors": {"maxAge": "1h"}}})
+    policy = ("securitypolicy", "shop", "-n", "demo", "--type=merge", "-p", cors, by_hand)
+    fleet.kubectl(name, "patch", *policy)
+    header = {"name": "x-added", "value": "by hand"}
+    filters = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [header]}}]
+    add = json.dumps([{"op": "add", "path": "/spec/rules/0/filters", "value": filters}])
+    fleet.kubectl(
+        name, "patch", "httproute", "shop", "-n", "demo", "--type=json", "-p", add, by_hand
+    )
+    begun = len(fleet.requests(name))
+    code, document = checked(fleet)
+    assert (code, states(document)) == (
+        3,
+        [
+            ("Gateway edge/public", "set by others", "kubectl-edit"),
+            ("HTTPRoute demo/shop", "changed", "kubectl-edit"),
+            ("SecurityPolicy demo/shop", "set by others", "kubectl-edit"),
+        ],
+    )
+    assert written(fleet, begun) == []
+    taken = run(fleet, "-y", "--data", "take_back=true")
+    assert taken.code == 0, taken.text
+    assert checked(fleet)[0] == 0
+    fields = ("-o", "jsonpath={.spec.listeners[*].name}")
+    assert (
+        fleet.kubectl(name, "get", "gateway", "public", "-n", "edge", *fields) == "http https tcp"
+    )
+    assert (status(fleet, "/open"), status(fleet, "/closed")) == (200, 403)
+
+
+def test_what_fails_the_proof_goes_back(fleet: Fleet) -> None:
+    """
+    A route to a Service without an endpoint, which no check can know, a policy that is other, and
+    a new object: all as before, and the old route serves.
+    """
+    name, folder = fleet.names[0], fleet.folder / "objects"
+    empty = "kind: Service\napiVersion: v1\nmetadata: {name: empty, namespace: demo}\n"
+    (folder / "new.yaml").write_text(f"{empty}spec: {{ports: [{{port: 8080}}]}}\n")
+    (folder / "route.yaml").write_text(ROUTE.replace("name: blue", "name: empty"))
+    (folder / "policy.yaml").write_text(FILES["policy.yaml"].replace("418", "419"))
+    quick = ("--data", 'probe={"timeout": 8, "rate": 5}')
+    try:
+        ended = fleet.pyinfra("gateways", "-y", *DATA, *quick, "--limit", name)
+    finally:
+        (folder / "new.yaml").unlink()
+        for file in ("route.yaml", "policy.yaml"):
+            (folder / file).write_text(FILES[file])
+    assert ended.code == 1
+    assert "rolled back to the objects of before this run, serving" in ended.text, ended.text
+    assert fleet.statuses() == {name: "rolled back"}
+    assert (status(fleet, "/open"), status(fleet, "/closed")) == (200, 403)
+    found = fleet.kubectl(name, "get", "service", "empty", "-n", "demo", "--ignore-not-found")
+    assert found == ""
+    assert checked(fleet)[0] == 0
+
+
 def test_what_argo_cd_keeps_is_never_written(fleet: Fleet) -> None:
     name = fleet.names[0]
     mark = "argocd.argoproj.io/tracking-id=shop:gateway.envoyproxy.io/SecurityPolicy:demo/shop"
@@ -323,3 +388,26 @@ def test_what_is_still_used_is_not_pruned(fleet: Fleet) -> None:
         "httproute.gateway.networking.k8s.io/blue",
         "httproute.gateway.networking.k8s.io/green",
     ]
+
+
+def test_install_applies_files_too(fleet: Fleet) -> None:
+    """The files come back, and install is what applies them, refuses them, and finds them done."""
+    name, file = fleet.names[0], fleet.folder / "objects" / "route.yaml"
+    install = ("install", "-y", *DATA, "--limit", name)
+    for one, text in FILES.items():
+        (fleet.folder / "objects" / one).write_text(text)
+    file.write_text(ROUTE.replace("name: blue", "name: blu"))
+    begun = len(fleet.requests(name))
+    refused = fleet.pyinfra(*install)
+    assert refused.code == 1
+    assert "objects/route.yaml: Service demo/blu does not exist" in refused.text, refused.text
+    assert written(fleet, begun) == []
+    file.write_text(ROUTE)
+    ended = fleet.pyinfra(*install)
+    assert ended.code == 0, ended.text
+    assert (status(fleet, "/open"), status(fleet, "/closed")) == (200, 403)
+    again = fleet.pyinfra(*install)
+    assert again.code == 0, again.text
+    assert fleet.statuses() == {name: "unchanged"}
+    kinds = "listenerset,httproute,securitypolicy,backendtrafficpolicy"
+    fleet.kubectl(name, "delete", kinds, "shop", "-n", "demo")

@@ -71,7 +71,7 @@ ROUTES = [
 
 
 #: Other tests have Gateways of their own on this cluster.
-MINE = {"Gateway edge/teams", *(title(it) for it in ROUTES)}
+MINE = {"Gateway edge/teams", "ListenerSet demo/taker", *(title(it) for it in ROUTES)}
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     ended = found.pyinfra("install", "-y", "--limit", cluster, *KEYS)
     assert ended.code == 0, ended.text
     blog = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "blog"}}
-    every = {"apiVersion": "v1", "kind": "List", "items": [blog, *ROUTES]}
     try:
-        found.lab.kubectl("--context", cluster, "apply", "-f", "-", text=json.dumps(every))
+        found.lab.kubectl("--context", cluster, "apply", "-f", "-", text=listed([blog, *ROUTES]))
         yield found
     finally:
         found.kubectl(cluster, "delete", "namespace", "blog", "--ignore-not-found")
@@ -94,12 +93,16 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         found.kubectl(cluster, "delete", *lent)
 
 
-def answer(fleet: Fleet, host: str) -> str:
+def listed(things: list[Object]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": things})
+
+
+def answer(fleet: Fleet, host: str, port: int = 80) -> str:
     """Status and the Service that answered, such as "200 blue"."""
     path = "{.status.addresses[0].value}"
     place = ("gateway", "teams", "-n", "edge", "-o", f"jsonpath={path}")
     connection = http.client.HTTPConnection(
-        fleet.kubectl(fleet.names[0], "get", *place), timeout=15
+        fleet.kubectl(fleet.names[0], "get", *place), port, timeout=15
     )
     try:
         connection.request("GET", "/", headers={"Host": host, "Connection": "close"})
@@ -116,10 +119,10 @@ def answer(fleet: Fleet, host: str) -> str:
     )
 
 
-def open_holes(fleet: Fleet) -> list[tuple[str, str | None, str]]:
+def open_holes(fleet: Fleet, *more: str) -> list[tuple[str, str | None, str]]:
     """What ``deploys/gateways.py`` tells of teams, as the cluster is now."""
     asked = ("--limit", fleet.names[0], "--data", "check=true", "--data", "output=json")
-    found = json.loads(fleet.pyinfra("gateways", *asked, *KEYS).out)["findings"]
+    found = json.loads(fleet.pyinfra("gateways", *asked, *KEYS, *more).out)["findings"]
     return sorted(
         (it["code"], it["object"], it["what"])
         for it in found
@@ -136,6 +139,62 @@ def test_neither_team_serves_what_is_the_others(fleet: Fleet) -> None:
     place = ("httproute", "thief", "-n", "blog", "-o", f"jsonpath={path}")
     assert fleet.kubectl(fleet.names[0], "get", *place) == "NoMatchingListenerHostname"
     assert open_holes(fleet) == []
+
+
+def listener_set(place: str, port: int, hostname: str) -> list[Object]:
+    """A ListenerSet and the route to it, of the same name."""
+    namespace, _, name = place.partition("/")
+    meta = {"name": name, "namespace": namespace}
+    taking = route(place, hostname, "green")
+    taking["spec"]["parentRefs"] = [{"kind": "ListenerSet", "name": name}]
+    listener = {"name": "own", "port": port, "protocol": "HTTP", "hostname": hostname}
+    return [
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "ListenerSet",
+            "metadata": meta,
+            "spec": {"parentRef": {"name": "teams", "namespace": "edge"}, "listeners": [listener]},
+        },
+        taking,
+    ]
+
+
+SETS = [
+    *listener_set("demo/own", 8081, "own.shop.lab.test"),
+    *listener_set("blog/own", 8082, "own.blog.lab.test"),
+]
+TAKER = listener_set("demo/taker", 80, "lent.blog.lab.test")
+CLOSED = ("ConnectionRefusedError", "TimeoutError")
+
+
+def test_listener_sets_are_taken_of_those_who_may_bring_some(fleet: Fleet) -> None:
+    """Of nobody at first, then of one team; it can take what is another's, which is told."""
+    name = fleet.names[0]
+    fleet.lab.kubectl("--context", name, "apply", "-f", "-", text=listed(SETS))
+    path = "{range .items[*]}{.status.conditions[?(@.type=='Accepted')].reason},{end}"
+    sets = ("get", "listenerset", "-A", "-o", f"jsonpath={path}")
+    shop = {**TEAMS[0], "listener_sets": ["edge/teams"]}
+    told = ("--data", f"teams={json.dumps([shop, TEAMS[1]])}")
+    run = ("gateways", "-y", "--limit", name, *KEYS)
+    try:
+        until("nobody's", lambda: fleet.kubectl(name, *sets).count("NotAllowed") == 2)
+        assert answer(fleet, "own.shop.lab.test", 8081) in CLOSED
+        ended = fleet.pyinfra(*run, *told)
+        assert ended.code == 0, ended.text
+        assert "warning: GW338 Gateway edge/teams" in ended.text
+        until("its own", lambda: answer(fleet, "own.shop.lab.test", 8081) == "200 green")
+        assert answer(fleet, "own.blog.lab.test", 8082) in CLOSED
+        fleet.lab.kubectl("--context", name, "apply", "-f", "-", text=listed(TAKER))
+        until("what it takes", lambda: answer(fleet, "lent.blog.lab.test") == "200 green")
+        [wrong] = [it for it in open_holes(fleet, *told) if it[0] == "GW336"]
+        assert wrong[2] == "team shop takes lent.blog.lab.test of team blog"
+        refused = fleet.pyinfra(*run, *told)
+        assert (refused.code, "GW336 ListenerSet demo/taker" in refused.text) == (1, True)
+    finally:
+        kinds = ("listenerset,httproute", "-n", "demo", "--ignore-not-found")
+        fleet.kubectl(name, "delete", *kinds, "own", "taker")
+        fleet.kubectl(name, "delete", "listenerset,httproute", "own", "-n", "blog")
+    assert fleet.pyinfra(*run).code == 0
 
 
 def test_a_hole_that_somebody_opens_is_told_and_is_one(fleet: Fleet) -> None:
