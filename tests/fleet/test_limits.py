@@ -272,6 +272,11 @@ def test_the_controller_is_told_where_proxies_count(data: Object, found: Object 
     assert values["config"]["envoyGateway"].get("rateLimit") == found
 
 
+def test_a_redis_has_a_port() -> None:
+    [line] = problems("weu-1", {**LEAST, "rate_limit_redis": "redis"})
+    assert "'redis' is not a host and port such as 'redis.shared.svc:6379'" in line
+
+
 @pytest.mark.parametrize("key", [{"rate_limit_timeout": "1s"}, {"rate_limit_fails": "closed"}])
 def test_nobody_waits_for_a_redis_that_is_not_there(key: Object) -> None:
     [line] = problems("weu-1", {**LEAST, **key})

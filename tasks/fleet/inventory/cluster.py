@@ -10,7 +10,7 @@ from tasks.fleet.inventory.base import Name, Strict, Text, listed
 from tasks.fleet.inventory.certificates import Certificate, Expiring, Issuer
 from tasks.fleet.inventory.dynamic_routing import DynamicRoute
 from tasks.fleet.inventory.gateways import Gateway, PublicIp, Route
-from tasks.fleet.inventory.limits import Limits, Time
+from tasks.fleet.inventory.limits import Address, Limits, Time
 from tasks.fleet.inventory.monitoring import Diagnosis, Monitoring
 from tasks.fleet.inventory.proxies import Controller, Images, Proxy
 from tasks.fleet.inventory.runs import Backup, Hold, Notification, Probe, Proof, Silence, Window
@@ -62,7 +62,7 @@ class Cluster(Strict):
     controller: Controller = Controller()
     proxy: Proxy = Proxy()
     limits: Limits | None = None
-    rate_limit_redis: Annotated[str, Field(pattern=r"^[^\s:/]+:[0-9]+$")] | None = None
+    rate_limit_redis: Address | None = None
     rate_limit_timeout: Time | None = None
     rate_limit_fails: Literal["open", "closed"] = "open"
     gateways: list[Gateway] = []

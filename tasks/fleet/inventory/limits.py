@@ -34,6 +34,9 @@ Time = Annotated[
     str, _written(r"([0-9]{1,5}(h|m|s|ms)){1,4}", "a time such as '30s', '1m30s' or '250ms'")
 ]
 Size = Annotated[str, _written(r"[1-9][0-9]*(Ki|Mi|Gi)?", "a size such as '32Ki' or '1Mi'")]
+Address = Annotated[
+    str, _written(r"[^\s:/]+:[0-9]{1,5}", "a host and port such as 'redis.shared.svc:6379'")
+]
 Count = Annotated[int, Field(ge=1)]
 Cidr = Annotated[str, AfterValidator(_network)]
 Trigger = Literal[
