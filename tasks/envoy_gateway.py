@@ -19,8 +19,9 @@ from tasks.fleet.attempt import attempt, settle
 from tasks.fleet.charts import Chart
 from tasks.fleet.guard import Steps, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
+from tasks.operations import wanted as reading
 from tasks.plans import helm as releases
-from tasks.plans import images, versions
+from tasks.plans import images, priorities, versions
 
 #: The controller's leader election (Envoy Gateway 1.9 source,
 #: internal/provider/kubernetes/kubernetes.go).
@@ -53,7 +54,7 @@ def install() -> None:
     if data.objects:
         whole = drift.refused_where_wrong(data)
     with attempt("Install") as it:
-        fit(name="Preflight", data=data)
+        fit(name="Preflight", data=data, manifests=wanted.objects)
         if whole:
             drift.fit(name="Objects and this cluster", wanted=whole, data=data)
         gateways.watched(name="Watch traffic", data=data)
@@ -130,8 +131,10 @@ def wanted_of(name: str, data: Cluster) -> Desired:
 
 
 @fleet_operation()
-def fit(data: Cluster) -> Steps:
-    """Stop where the wanted version must not be installed on this cluster. Reads only."""
+def fit(data: Cluster, manifests: Sequence[Mapping[str, Any]]) -> Steps:
+    """
+    Stop where the wanted version, or these objects, must not be put on this cluster. Reads only.
+    """
     yield from ()
     release = controller.readable_release(data, anew=True)
     installed = controller.version_that_runs(data, release)
@@ -145,6 +148,12 @@ def fit(data: Cluster) -> Steps:
         problem = controller.of_somebody_else(data)
     if problem:
         raise DeployError(problem)
+    first = data.controller.priority_class
+    missing = reading.missing_priorities(manifests, first)
+    if missing:
+        raise DeployError(
+            "; ".join(it.text for it in priorities.reasons(manifests, first, missing))
+        )
     fleet_run.note(host, "Envoy Gateway", wanted)
 
 

@@ -19,9 +19,8 @@ from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fact, fleet_operation
 from tasks.fleet.inventory import Cluster
 from tasks.operations import probe, prober, proxies
-from tasks.operations import wanted as reading
 from tasks.operations.kube import POLL, apply_steps, wait_until
-from tasks.plans import access_logs, asking, conditions, images, kinds, priorities, probes, replicas
+from tasks.plans import access_logs, asking, conditions, images, kinds, probes, replicas
 from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, title
 from tasks.plans.probes import Answer, Request
 from tasks.plans.references import to
@@ -46,7 +45,6 @@ def applied(manifests: Sequence[Object], data: Cluster) -> Steps:
     """
     keep_others_proxies(data)
     _find_collector(data)
-    _find_priorities(manifests)
 
     def before() -> None:
         change.begin(data)
@@ -91,14 +89,6 @@ def _find_collector(data: Cluster) -> None:
     problem = access_logs.collector_problem(it, found)
     if problem:
         raise OperationError(problem)
-
-
-def _find_priorities(manifests: Sequence[Object]) -> None:
-    """Raises OperationError where proxies are to have a PriorityClass that is not there."""
-    missing = reading.missing_priorities(manifests)
-    problems = [it.text for it in priorities.reasons(manifests, None, missing)]
-    if problems:
-        raise OperationError("; ".join(problems))
 
 
 def keep_others_proxies(data: Cluster) -> None:
