@@ -2,7 +2,7 @@
 What one proxy needs, on a lab of its own with one Envoy of two workers: memory without connections,
 for each connection of a kind and each route, and processor time a request.
 
-    python benchmarks/proxies.py --print                     about six minutes; needs root
+    python benchmarks/proxies.py --print                     about ten minutes; needs root
 
 ``tasks/plans/profiles.py`` counts with what it prints, docs/scaling.md tells it.
 """
