@@ -5,9 +5,9 @@ of type DynamicResolver that dials what it is told.
 
     python benchmarks/dynamic_routing.py --print     five minutes with parts cached; needs root
 
-Requests of the ways take turns on connections that stay open, so that a busy machine is as busy for
-each. The resolver is a process on the lab's bridge, its own time that of the same question asked
-from here.
+Requests of the ways take turns on connections that stay open, so that a busy machine is as busy
+for each. The resolver is a process on the lab's bridge, then a Pod of the cluster, an Envoy that
+answers by itself; its own time is that of the same question asked from here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import REPOSITORY, lab, shown
-from tests.lab.joined import HOST, RESOLVER, Joined, entry, wanted, with_resolver
+from tests.lab.joined import (
+    HOST,
+    INSIDE,
+    RESOLVER,
+    Joined,
+    entry,
+    wanted,
+    with_resolver,
+    with_resolver_pod,
+)
 from tests.lab.running import until
 
 LAB = "benchjoin"
@@ -40,17 +49,19 @@ BOUNDS: dict[str, tuple[float | None, str]] = {
     "override: added beyond the resolver's own time": (2.0, "ms"),
     "DynamicResolver: added at the median": (None, "ms"),
     "DynamicResolver: added beyond the resolver's own time": (None, "ms"),
+    "resolver in the cluster: its own time": (None, "ms"),
+    "resolver in the cluster: override added at the median": (None, "ms"),
+    "resolver in the cluster: added beyond its own time": (2.0, "ms"),
     **{f"{way}: status where the server is {it}": (None, "") for it in WRONG for way in WAYS},
 }
 
 
-def latencies(joined: Joined) -> dict[str, float]:
+def latencies(joined: Joined, resolver: tuple[str, int], *ways: str) -> dict[str, float]:
     """Medians in milliseconds, by what was asked."""
-    bridge = joined.places.dead.partition(":")[0]
     asked = {
         "plain": (joined.address, 80, "/plain?client_id="),
-        "resolver": (bridge, RESOLVER, "/where?client_id="),
-        **{way: (joined.address, 80, f"{path}?client_id=") for way, path in WAYS.items()},
+        "resolver": (*resolver, "/where?client_id="),
+        **{way: (joined.address, 80, f"{WAYS[way]}?client_id=") for way in ways},
     }
     took: dict[str, list[float]] = {it: [] for it in asked}
     connections = {
@@ -93,6 +104,22 @@ def compare_with_dialling(joined: Joined) -> None:
         until(path, lambda path=path: joined.ask(f"{path}?client_id=7").status == 200)  # type: ignore[misc]
 
 
+def inside(joined: Joined) -> dict[str, float]:
+    """The recommended way, with a resolver that is a Pod beside the proxies."""
+    with with_resolver_pod(joined) as address:
+        here = entry(resolver=INSIDE)
+        done = joined.fleet.pyinfra("dynamic_routing", "-y", *wanted(here))
+        if done.code:
+            raise SystemExit(done.text)
+        medians = latencies(joined, (address, 8080), "override")
+    added = medians["override"] - medians["plain"]
+    return {
+        "resolver in the cluster: its own time": medians["resolver"],
+        "resolver in the cluster: override added at the median": added,
+        "resolver in the cluster: added beyond its own time": added - medians["resolver"],
+    }
+
+
 def measured(folder: Path, name: str) -> dict[str, float]:
     import os
 
@@ -104,7 +131,8 @@ def measured(folder: Path, name: str) -> dict[str, float]:
         if done.code:
             raise SystemExit(done.text)
         compare_with_dialling(joined)
-        medians = latencies(joined)
+        bridge = joined.places.dead.partition(":")[0]
+        medians = latencies(joined, (bridge, RESOLVER), *WAYS)
         found = {
             "without a resolver: median": medians["plain"],
             "the resolver's own time: median": medians["resolver"],
@@ -116,6 +144,7 @@ def measured(folder: Path, name: str) -> dict[str, float]:
             for it in WRONG:
                 status = joined.ask(f"{path}?client_id={it}").status
                 found[f"{way}: status where the server is {it}"] = status
+        found |= inside(joined)
         joined.kubectl(
             *("delete", "httproute,envoyextensionpolicy,backend,httproutefilter", "dial", "plain"),
             *("-n", "demo", "--ignore-not-found"),

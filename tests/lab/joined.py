@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab.fleet import Fleet
+from tasks.lab import catalogue
+from tests.lab.fleet import NEW, Fleet
 from tests.routing import resolver
 from tests.routing.resolver import Places
 
 HOST = "join.lab.test"
 RESOLVER, DEAD = 7400, 7499
+#: A resolver that is a Pod, as an entry names it.
+INSIDE = {"service": "inside", "port": 80}
 
 
 @dataclass(frozen=True)
@@ -108,3 +111,17 @@ def with_resolver(fleet: Fleet) -> Iterator[Joined]:
         yield found
     found.clean()
     fleet.lab.kubectl("--context", fleet.names[0], "delete", "--filename", "-", text=text)
+
+
+@contextmanager
+def with_resolver_pod(joined: Joined) -> Iterator[str]:
+    """Its address, asked at port 8080."""
+    first, second = joined.places.servers
+    template = string.Template((Path(__file__).parent / "dynamic_routing_pod.yaml").read_text())
+    image = catalogue.NAMES.envoy(NEW)
+    text = template.substitute(first=first, second=second, image=image)
+    joined.kubectl("apply", "--filename", "-", text=text)
+    joined.kubectl("rollout", "status", "deployment/inside", "-n", "demo", "--timeout=180s")
+    path = "jsonpath={.items[0].status.podIP}"
+    yield joined.kubectl("get", "pods", "-n", "demo", "-l", "app=inside", "-o", path)
+    joined.kubectl("delete", "--filename", "-", text=text)

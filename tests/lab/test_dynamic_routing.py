@@ -17,8 +17,19 @@ from tasks.fleet.inventory import DynamicRoute
 from tasks.lab import catalogue
 from tasks.plans import dynamic_routing as plans
 from tests.lab.fleet import opened
-from tests.lab.joined import HOST, RESOLVER, Joined, ask, entry, wanted, with_resolver
+from tests.lab.joined import (
+    HOST,
+    INSIDE,
+    RESOLVER,
+    Joined,
+    ask,
+    entry,
+    wanted,
+    with_resolver,
+    with_resolver_pod,
+)
 from tests.lab.running import until
+from tests.lab.websocket import echoed
 from tests.routing import envoy, resolver
 from tests.routing.resolver import Places, server_of
 
@@ -51,6 +62,7 @@ REFUSED = {
     "portless": 502,
     "named": 502,
     "octal": 502,
+    "six": 502,
     "injected": 502,
     "raw": 502,
     "two": 502,
@@ -294,6 +306,51 @@ def test_nothing_is_written_where_it_could_not_work(joined: Joined) -> None:
         for one in (before, now)
     ]
     assert versions[0] == versions[1]
+
+
+@pytest.fixture
+def inside(joined: Joined) -> Iterator[Joined]:
+    with with_resolver_pod(joined):
+        yield joined
+
+
+def test_a_resolver_in_the_cluster_and_a_websocket_to_the_server_it_names(inside: Joined) -> None:
+    # The echo servers speak WebSocket at this path, and nothing else: no client proves it.
+    here = entry(resolver=INSIDE, path="/ws", client=None)
+    done = inside.fleet.pyinfra("dynamic_routing", "-y", *wanted(here))
+    assert done.code == 0, done.text
+    until("the servers", lambda: inside.ask("/ws/page?client_id=2").status == 200)
+    first, second = inside.places.servers
+    asked = {it: inside.ask(f"/ws/page?client_id={it}") for it in ("2", "3", "44", "55")}
+    assert {it: said.pod for it, said in asked.items()} == {
+        it: inside.pods[(first, second)[int(it) % 2]] for it in asked
+    }
+    assert inside.ask("/ws/page?client_id=who").status == 404
+    for it in ("2", "3"):
+        path = f"/ws?client_id={it}"
+        assert echoed(inside.address, 80, HOST, path, "hello") == (101, "hello")
+    assert echoed(inside.address, 80, HOST, "/ws?client_id=who", "hello")[0] == 404
+    assert echoed(inside.address, 80, HOST, "/ws", "hello")[0] == 400
+
+
+def test_merged_gateways_have_one_name_for_the_resolver(joined: Joined) -> None:
+    """All Gateways of the class on the same proxies, and back."""
+    fleet, merged = joined.fleet, ("--data", "merge_gateways=true")
+    name = fleet.names[0]
+    one = ("--limit", name, *wanted(entry()))
+    try:
+        changed = fleet.pyinfra("install", "-y", *one, *merged)
+        assert changed.code == 0, changed.text
+        done = fleet.pyinfra("dynamic_routing", "-y", *one, *merged)
+        assert done.code == 0, done.text
+        address = fleet.address(name)
+        got = {it: ask(address, 80, f"/join?client_id={it}").pod for it in CLIENTS[:9]}
+        assert got == {it: joined.pods[server_of(it, joined.places.servers)] for it in CLIENTS[:9]}
+        assert ask(address, 80, "/join").status == 400
+    finally:
+        back = fleet.pyinfra("install", "-y", *one)
+        assert back.code == 0, back.text
+        until("the address is back", lambda: fleet.address(name) == joined.address)
 
 
 def test_what_no_entry_has_is_pruned_and_nothing_else(joined: Joined) -> None:

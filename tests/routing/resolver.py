@@ -33,6 +33,7 @@ ABUSES: dict[str, tuple[int, str]] = {
     "portless": (200, '{"hostport": "HOST"}'),
     "named": (200, '{"hostport": "server-1.server.demo.svc.cluster.local:8081"}'),
     "octal": (200, '{"hostport": "010.0.0.1:3000"}'),
+    "six": (200, '{"hostport": "[fd00::5]:3000"}'),
     "injected": (200, '{"hostport": "SERVER\\r\\nx-evil: 1"}'),
     "raw": (200, '{"hostport": "SERVER\r\nx-evil: 1"}'),
     "two": (200, '{"hostport": "SERVER,10.0.0.1:80"}'),
