@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo check unit unit-runs unit-rest test lab-tests lab-tests-fleet lab-tests-rest lab-tests-own lab-tests-azure lab-tests-monitoring lab-tests-diagnosis lab-tests-traffic score nightly bench drill hardening clean need-root
+.PHONY: help setup demo check unit unit-runs unit-rest test lab-tests lab-tests-fleet lab-tests-rest lab-tests-own lab-tests-azure lab-tests-monitoring lab-tests-diagnosis lab-tests-traffic score nightly bench drill hardening faults clean need-root
 ifndef ROWS
 .NOTPARALLEL:
 endif
@@ -123,15 +123,20 @@ hardening: setup ## 10,000 generated bad inputs, as docs/bad-inputs.md has them
 	@echo "hardening: 10,000 generated bad inputs, which write docs/bad-inputs.md (3 min)"
 	@$(PYTHON) -m tests.bad_inputs
 
+faults: setup ## every deploy through a failing API server, on a lab of its own, as docs/faults.md has it
+	@echo "faults: a lab with one cluster, every deploy with six kinds of faults and those that write with twelve (15 min)"
+	@$(MAKE) need-root
+	@$(call with_lab,faults,1,$(ROOT) .venv/bin/pyinfra inventory/lab.py deploys/install.py -y && $(ROOT) $(PYTHON) -m tests.faults faults)
+
 score: setup ## how often a diagnosis is right: captured faults and those of the gym, as docs/diagnosis-score.md has them
 	@echo "score: how often a diagnosis is right over captured faults and those of the gym (a minute)"
 	@$(PYTHON) -m tests.score
 
 nightly: setup ## the long campaigns: random fleets, labs and upgrades killed at random moments
-	@echo "nightly: 400 random fleets and 100,000 schedules through the ring engine, then 10,000 bad inputs, then 1,000 damaged archives, then 10,000 each of malformed certificates, bundles and lines of access logs, then 20 labs killed while they come up and 10,000 damaged config dumps, then every fault of the gym through the deploys, then 220 upgrades and 50 backups and restores killed (5 h; what is survived is not run again)"
+	@echo "nightly: 400 random fleets and 100,000 schedules through the ring engine, then 10,000 bad inputs and every deploy with faults of its API server, then 1,000 damaged archives, then 10,000 each of malformed certificates, bundles and lines of access logs, then 20 labs killed while they come up and 10,000 damaged config dumps, then every fault of the gym through the deploys, then 220 upgrades and 50 backups and restores killed (5 h; what is survived is not run again)"
 	@$(MAKE) need-root
 	@ENVOYFLEET_EXAMPLES=400 ENVOYFLEET_SCHEDULES=100000 $(PYTEST) -q tests/fleet/test_rings.py tests/plans/test_rings.py
-	@$(MAKE) hardening
+	@$(MAKE) hardening faults
 	@ENVOYFLEET_DAMAGES=1000 $(PYTEST) -q tests/fleet/test_damaged_archives.py
 	@ENVOYFLEET_MALFORMED=10000 $(PYTEST) -q tests/plans/test_chains.py tests/diagnosis/test_malformed_bundles.py tests/diagnosis/test_access_logs.py
 	@$(call with_lab,$(TEST_LAB),2,$(ROOT) $(PYTEST) -m nightly --timeout=7200)

@@ -14,7 +14,7 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import DeployError, OperationError
 
 from tasks import change
-from tasks.connectors.api import Api, ApiError
+from tasks.connectors.api import ATTEMPTS, Api, ApiError, more
 from tasks.connectors.command import METADATA_ONLY, Call, KubeCommand
 from tasks.facts.kube import (
     KubeApplyPlan,
@@ -247,14 +247,16 @@ def _rewritten(api: Api, crd: crds.Object) -> int:
     """How many objects of a CRD were stored anew. Raises OperationError for one that cannot be."""
     from gevent.pool import Pool
 
-    query, count = {"limit": str(PAGE)}, 0
+    query, count, again = {"limit": str(PAGE)}, 0, ATTEMPTS
     while True:
         call = Call("GET", crds.collection(crd), query, None, JSON, METADATA_ONLY, frozenset())
         try:
             page = json.loads(api.text(call))
             things = page.get("items") or []  # an empty list is null
+            rest = more(page, query)
         except ApiError as error:
-            if error.status != 410:
+            again -= 1
+            if error.status != 410 or not again:
                 raise OperationError(f"{KIND} {crd['metadata']['name']}: {error}") from error
             query, count = {"limit": str(PAGE)}, 0  # the list grew too old: from the start
             continue
@@ -263,9 +265,9 @@ def _rewritten(api: Api, crd: crds.Object) -> int:
         if refused:
             raise OperationError(f"{refused[0]}{_more(refused)}")
         count += len(things)
-        if not page["metadata"].get("continue"):
+        if not rest:
             return count
-        query = {"limit": str(PAGE), "continue": page["metadata"]["continue"]}
+        query = {"limit": str(PAGE), "continue": rest}
 
 
 def _touched(api: Api, crd: crds.Object, thing: crds.Object) -> str | None:

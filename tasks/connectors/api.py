@@ -10,6 +10,7 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol, Self
 
@@ -20,6 +21,13 @@ from tasks.connectors.command import Call
 ATTEMPTS = 4
 #: Seconds for an exec plugin; somebody may have to type a device code.
 SIGN_IN = 120
+WEB_PAGE = (
+    "a web page answered, no API server: look at server in the kubeconfig, and at proxies between"
+)
+ONE_MINUTE = 60.0
+UNTRUSTED, RENEW = "certificate verify failed", "renew it, or fetch the credentials again"
+#: Signs at the beginning of an answer in which a Status says that it is one.
+STATUS_WITHIN = 300
 RETRY_STATUSES = frozenset({429, 502, 503, 504})
 REPEATABLE = frozenset({"GET", "PATCH", "DELETE", "PUT"})
 
@@ -133,7 +141,10 @@ class Api:
     def json(self, method: str, path: str, timeout: float | None = None, **query: str) -> Any:
         """The answer to one request without a body, parsed. Raises ApiError."""
         call = Call(method, path, query, None, "application/json", None, frozenset())
-        return json.loads(self.text(call, timeout))
+        try:
+            return json.loads(self.text(call, timeout))
+        except ValueError as error:
+            raise ApiError(0, f"the answer is damaged: {error}") from error
 
     @property
     def client(self) -> Any:
@@ -167,7 +178,21 @@ class Api:
             raise _api_error(error) from error
         except (HTTPError, OSError, TimeoutError) as error:
             raise ApiError(0, _reason(error)) from error
+        except ValueError as error:  # of a chunk's size, or of bytes that are no text
+            raise ApiError(0, f"the answer is damaged: {error}") from error
+        _refuse_others(text, str(answer.headers.get("Content-Type")))
         return text
+
+
+def more(page: dict[str, Any], query: Mapping[str, str]) -> str | None:
+    """
+    The token of the next page of a list, None where this is the last. Raises ApiError where the
+    pages go round and would never end.
+    """
+    token = (page.get("metadata") or {}).get("continue")
+    if token and token == query.get("continue"):
+        raise ApiError(0, "the pages of this list do not end: is it an API server that answers?")
+    return token or None
 
 
 def _sign(bearer: Bearer, settings: Any) -> None:
@@ -213,6 +238,32 @@ class _NoDiscovery:
         pass
 
 
+def _refuse_others(text: str, content_type: str) -> None:
+    """
+    Raises ApiError for an answer with 200 that no API server gives: a page to sign in, an object
+    that was cut off. Logs are plain text; everything else is one object.
+    """
+    if "html" in content_type:
+        raise ApiError(0, WEB_PAGE)
+    if "json" not in content_type:
+        return
+    whole = text.strip()
+    if not whole.startswith("{") or not whole.endswith("}"):
+        what = f"{whole[:20]!r}..." if whole else "nothing"
+        raise ApiError(0, f"the answer is cut off, or no API server's: {what}")
+    if '"Status"' in whole[:STATUS_WITHIN] and '"Failure"' in whole[:STATUS_WITHIN]:
+        raise _of_status(whole)
+
+
+def _of_status(text: str) -> ApiError:
+    """A failure that says 200, as something between may make of it."""
+    try:
+        found = json.loads(text)
+        return ApiError(int(found.get("code") or 0), str(found.get("message")), text)
+    except (ValueError, AttributeError):
+        return ApiError(0, "the answer is damaged")
+
+
 def _api_error(error: Any) -> ApiError:
     body = error.body.decode() if isinstance(error.body, bytes) else str(error.body or "")
     try:
@@ -220,13 +271,20 @@ def _api_error(error: Any) -> ApiError:
     except (ValueError, AttributeError):
         message = error.reason
     headers = error.headers or {}
+    if error.status in range(400, 500) and "html" in str(headers.get("Content-Type")):
+        return ApiError(0, f"{WEB_PAGE} ({error.status})")  # its 404 says nothing of an object
     try:
         retry_after = float(headers.get("Retry-After", 0))
     except (TypeError, ValueError):
         retry_after = 0.0
     if error.status == 401:
         message = "the credentials were not accepted: sign in again, or fetch them anew"
-    return ApiError(error.status or 0, str(message), body, retry_after)
+    if UNTRUSTED in str(message):
+        why = str(message).partition(f"{UNTRUSTED}: ")[2].partition(" (_ssl")[0]
+        return ApiError(0, f"its certificate is not trusted: {why}: {RENEW}", final=True)
+    message = " ".join(str(message).split())
+    when = f" (come again in {retry_after:.0f} s)" if retry_after > ONE_MINUTE else ""
+    return ApiError(error.status or 0, f"{message}{when}", body, retry_after)
 
 
 def _reason(error: BaseException) -> str:
@@ -237,5 +295,7 @@ def _reason(error: BaseException) -> str:
         if not isinstance(deeper, BaseException) or deeper is inner:
             break
         inner = deeper
+    if isinstance(inner, ValueError):  # of the size of a chunk
+        return f"the answer is damaged: {inner}"
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
     return f"{type(inner).__name__}: {text}".splitlines()[0]

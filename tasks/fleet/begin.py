@@ -49,7 +49,15 @@ def begin() -> None:
     wrong.
     """
     import pyinfra_cli.cli as cli
+    from gevent.hub import Hub
     from pyinfra import config
+    from pyinfra.api.exceptions import PyinfraError
+
+    from tasks.connectors.api import ApiError
+
+    # What fails in one of several greenlets is raised again where they are waited for; gevent
+    # would print a traceback of each besides.
+    Hub.NOT_ERROR = (*Hub.NOT_ERROR, ApiError, PyinfraError)
 
     given = click.get_current_context().params
     operations = tuple(given["operations"])

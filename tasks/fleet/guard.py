@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from pyinfra import host, logger, state
@@ -165,6 +166,8 @@ def one_line(error: BaseException) -> str:
     The message of our own errors as it is; of any other with its type, which names the defect.
     """
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, JSONDecodeError):
+        return f"an answer is no whole JSON ({text}): look at what stands before the API server"
     ours = type(error) in (LookupError, ValueError) or type(error).__module__.startswith(
         ("tasks.", "pyinfra.")
     )

@@ -14,7 +14,7 @@ from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
 from tasks.connectors import documents
-from tasks.connectors.api import ApiError
+from tasks.connectors.api import ApiError, more
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject, Resources, listed
 from tasks.fleet import run as fleet_run
@@ -257,10 +257,10 @@ def _pages(path: str, query: Mapping[str, str]) -> Iterator[list[Object]]:
     """A list in pages of one moment; 410 where the server forgot that moment."""
     token = ""
     while True:
-        more = {"continue": token} if token else {}
-        document = session().json("GET", path, None, limit=str(PAGE), **query, **more)
+        rest = {"continue": token} if token else {}
+        document = session().json("GET", path, None, limit=str(PAGE), **query, **rest)
         yield listed(document)
-        token = (document.get("metadata") or {}).get("continue") or ""
+        token = more(document, rest) or ""
         if not token:
             return
 

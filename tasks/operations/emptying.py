@@ -10,7 +10,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError, OperationError
 
-from tasks.connectors.api import Api, ApiError
+from tasks.connectors.api import ATTEMPTS, Api, ApiError, more
 from tasks.connectors.command import METADATA_ONLY, Call, KubeCommand
 from tasks.facts.kube import KubeObject, KubeObjects, Resources
 from tasks.fleet.guard import Steps, fact, session
@@ -170,22 +170,24 @@ def _everything_of(resources: Sequence[Resource]) -> list[Found]:
 
 
 def _listed(api: Api, resource: Resource) -> list[Found]:
-    query, found = {"limit": str(PAGE)}, list[Found]()
+    query, found, again = {"limit": str(PAGE)}, list[Found](), ATTEMPTS
     while True:
         call = Call("GET", resource.path(), query, None, JSON, METADATA_ONLY, frozenset())
         try:
             page = json.loads(api.text(call))
+            rest = more(page, query)
         except ApiError as error:
+            again -= 1
             if error.status in (404, 405):  # its CRD went meanwhile; or it is served, not stored
                 return []
-            if error.status != 410:
+            if error.status != 410 or not again:
                 raise DeployError(f"GET {call.path}: {error}") from error
             query, found = {"limit": str(PAGE)}, []  # the list grew too old: from the start
             continue
         found += [Found(resource, it["metadata"]) for it in page.get("items") or ()]
-        if not page["metadata"].get("continue"):
+        if not rest:
             return found
-        query = {"limit": str(PAGE), "continue": page["metadata"]["continue"]}
+        query = {"limit": str(PAGE), "continue": rest}
 
 
 def _each(

@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import OperationError
 from pyinfra.connectors.util import CommandOutput
 from typing_extensions import override
 
-from tasks.connectors.api import Api, ApiError
+from tasks.connectors.api import Api, ApiError, more
 from tasks.connectors.command import APPLY, Call
 from tasks.facts.kube import items
 from tasks.fleet.guard import session
@@ -55,19 +55,20 @@ def listed(places: Iterable[tuple[Resource, str | None]]) -> list[dict[str, Any]
 def _pages(api: Api, resource: Resource, namespace: str | None) -> list[dict[str, Any]] | ApiError:
     path, found = resource.path(namespace), list[dict[str, Any]]()
     own = NO_RECORDS if (resource.group, resource.kind) == ("", "Secret") else {}
-    query = {"limit": PAGE, **own}
+    query, again = {"limit": PAGE, **own}, ATTEMPTS
     while True:
         try:
             text = api.text(Call("GET", path, query, None, JSON, None, frozenset()))
+            found += items(text)
+            rest = more(json.loads(text), query)
         except ApiError as error:
             if error.status == 404:
                 return []
-            if error.status == 410 and "continue" in query:  # the list grew too old: once more
+            again -= 1
+            if error.status == 410 and "continue" in query and again:  # the list grew too old
                 found, query = [], {"limit": PAGE, **own}
                 continue
             return ApiError(0, f"GET {path}: {error}")
-        found += items(text)
-        rest = (json.loads(text).get("metadata") or {}).get("continue")
         if not rest:
             return found
         query = {"limit": PAGE, **own, "continue": rest}

@@ -1,0 +1,70 @@
+"""What came of a run that met a fault, beside the same run without one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.command_line import Outcome
+
+#: + right: as without the fault; + told: the same exit code, and a line says what was not read
+#: + stopped: it says which cluster and why, and another exit code than 0; + not met: it asked too
+#: little to meet it
+Verdict = Literal["right", "told", "stopped", "wrong", "not met"]
+#: How an error of Python's begins that nobody made a sentence of.
+DEFECT = re.compile(
+    r"\b(Key|Type|Attribute|Index|Value|Assertion|Recursion|JSONDecode|Unicode\w*)Error\b"
+)
+CLUSTER = re.compile(r"\b(weu-1|lab-1|[a-z]+-1)\b")
+TOLD = re.compile(
+    r"not (read|asked|known)|cannot|could not|(was|were) not|: \d{3} |no answer|cannot tell"
+)
+#: What differs between two runs that are the same, in lines that differ.
+_VARIES = re.compile(r"[0-9a-f]{8,}|\d+(\.\d+)?|waits .*|still .*")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """+ why: it is wrong; + line: that tells of the fault, where it stopped"""
+
+    verdict: Verdict
+    why: str = ""
+    line: str = ""
+
+
+def judged(wells: Sequence[Outcome], it: Outcome) -> Judged:
+    """``wells`` are runs without a fault: what is the same in all of them must be there again."""
+    if "Traceback (most recent call last)" in it.text:
+        return Judged("wrong", "a traceback: " + _last(it.text))
+    if it.code not in range(7):
+        return Judged("wrong", f"exit {it.code}")
+    if defect := DEFECT.search(it.text):
+        return Judged("wrong", f"{defect[0]}: {_around(it.text, defect.start())}")
+    known = {_plain(line) for well in wells for line in well.lines}
+    steady = set(wells[0].lines).intersection(*(well.lines for well in wells))
+    new = [line for line in it.lines if _plain(line) not in known]
+    gone = [line for line in steady if line not in it.lines]
+    told = [line for line in new if CLUSTER.search(line) and re.search(r"[a-z]{3}.*: ?\S", line)]
+    if it.code == wells[0].code and not new and not gone:
+        return Judged("right")
+    if it.code == wells[0].code and (said := [line for line in new if TOLD.search(line)]):
+        return Judged("told", line=said[0])
+    if it.code == 0:
+        return Judged("wrong", f"says 0 and something else: {'; '.join(new or gone)[:300]}")
+    if not told:
+        return Judged("wrong", f"exit {it.code} without a line: {'; '.join(it.lines)[-300:]}")
+    return Judged("stopped", line=told[0])
+
+
+def _plain(line: str) -> str:
+    return _VARIES.sub("-", line)
+
+
+def _last(text: str) -> str:
+    return next((it for it in reversed(text.splitlines()) if it.strip()), "")[:300]
+
+
+def _around(text: str, at: int) -> str:
+    return " ".join(text[max(0, at - 120) : at + 160].split())

@@ -1,0 +1,89 @@
+"""docs/faults.md: every kind of fault, at which deploys it was tried, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.judged import Judged
+from tests.faults.kinds import KINDS
+from tests.faults.running import ALWAYS
+
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+HEAD = """\
+# Faults between a run and its clusters
+
+`make faults` writes this page. A proxy stands between whole runs of pyinfra and the real API
+server of a lab cluster (tests/faults/), and answers one request of a run, or all from one on, in
+its place. **Right** is: the run ended as it does without the fault, with the same lines and exit
+code. **Stopped** is: it ended with another exit code than 0 and said, in a line, which cluster it
+is and why. **Told** is: the exit code without the fault, and a line that says what was not read.
+**Wrong** would be a traceback, the name of an error of Python's, an exit code 0 with
+another result, or more than 150 seconds.
+
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """+ first, times: which request met it, and how many did"""
+
+    deploy: str
+    kind: str
+    first: int
+    times: int
+    code: int
+    seconds: float
+    judged: Judged
+
+    @property
+    def text(self) -> str:
+        many = "on" if self.times == ALWAYS else "once"
+        said = self.judged.why or self.judged.line
+        return (
+            f"{self.kind}, request {self.first} {many}: {self.judged.verdict}, exit {self.code}, "
+            f"{self.seconds:.0f} s {said}"
+        )
+
+
+def page(rows: Sequence[Row]) -> str:
+    return HEAD + "\n".join([*_summary(rows), "", *_kinds(rows), "", *_deploys(rows), ""])
+
+
+def _count(rows: Sequence[Row], verdict: str) -> int:
+    return sum(it.judged.verdict == verdict for it in rows)
+
+
+def _summary(rows: Sequence[Row]) -> Iterator[str]:
+    kinds, deploys = {it.kind for it in rows}, {it.deploy.split()[0] for it in rows}
+    yield (
+        f"{len(rows)} runs, {len(kinds)} kinds of faults, {len(deploys)} deploys: "
+        f"{_count(rows, 'right')} right, {_count(rows, 'told')} told, "
+        f"{_count(rows, 'stopped')} stopped, "
+        f"{_count(rows, 'wrong')} wrong."
+    )
+
+
+def _kinds(rows: Sequence[Row]) -> Iterator[str]:
+    yield "| fault | what | runs | right | told | stopped | wrong | such as |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    for name, kind in KINDS.items():
+        of = [it for it in rows if it.kind == name]
+        line = next((it.judged.line for it in of if it.judged.line), "")
+        counts = " | ".join(str(_count(of, it)) for it in ("right", "told", "stopped", "wrong"))
+        yield f"| {name} | {kind.what} | {len(of)} | {counts} | {_cell(line)} |"
+
+
+def _deploys(rows: Sequence[Row]) -> Iterator[str]:
+    yield "| deploy | faults | right | told | stopped | wrong |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for name in dict.fromkeys(it.deploy for it in rows):
+        of = [it for it in rows if it.deploy == name]
+        counts = " | ".join(str(_count(of, it)) for it in ("right", "told", "stopped", "wrong"))
+        yield f"| {name} | {len(of)} | {counts} |"
+
+
+def _cell(line: str) -> str:
+    short = line if len(line) <= 160 else f"{line[:160]}..."
+    return f"`{short.replace('|', '/').replace('`', '')}`" if line else ""

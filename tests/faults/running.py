@@ -1,0 +1,89 @@
+"""The proxy as a process, and kubeconfigs that lead through it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from urllib.request import urlopen
+
+from tests.faults.certificates import AUTHORITY
+from tests.faults.kinds import KINDS
+
+#: How often a fault is met: by one request, or by all from there on.
+ONCE, ALWAYS = 1, 10**6
+_runs = count()
+
+
+@dataclass(frozen=True)
+class FaultProxy:
+    folder: Path
+    ports: Mapping[str, int]
+    runs: list[str] = field(default_factory=list)
+
+    def met(self, kind: str) -> bool:
+        """Whether a request of the newest run met its fault."""
+        if KINDS[kind].tls or KINDS[kind].address:
+            return True
+        url = f"http://127.0.0.1:{self.ports['http']}/met/{self.runs[-1]}"
+        with urlopen(url, timeout=30) as reply:
+            return int(reply.read()) > 0
+
+    def kubeconfig(
+        self,
+        path: Path,
+        user: Mapping[str, Any],
+        names: list[str],
+        kind: str,
+        first: int,
+        times: int,
+    ) -> Path:
+        """One for a run, whose requests meet this kind of fault."""
+        about, run = KINDS[kind], f"run-{next(_runs)}"
+        self.runs.append(run)
+        scheme = "https" if about.tls else "http"
+        port = self.ports[about.tls or "http"]
+        base = about.address or f"{scheme}://127.0.0.1:{port}"
+        trust = {"certificate-authority": str(self.folder / AUTHORITY)} if about.tls else {}
+        clusters = [
+            {
+                "name": it,
+                "cluster": {"server": f"{base}/{quote(kind)}/{first}/{times}/{run}/{it}", **trust},
+            }
+            for it in names
+        ]
+        document = {
+            "contexts": [{"name": it, "context": {"cluster": it, "user": "us"}} for it in names],
+            "clusters": clusters,
+            "users": [{"name": "us", "user": dict(user)}],
+        }
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(document))
+        return path
+
+
+@contextmanager
+def proxied(folder: Path, upstreams: Mapping[str, Mapping[str, Any]]) -> Iterator[FaultProxy]:
+    """+ upstreams: by cluster, {"url": ..., "ca": a file or None}"""
+    file = folder / "upstreams.json"
+    file.write_text(json.dumps(upstreams))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.proxy", str(file)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        yield FaultProxy(folder, json.loads(process.stdout.readline()))
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
