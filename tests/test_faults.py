@@ -1,6 +1,6 @@
 """
-A sample of what goes wrong between a run and its API server, at a stand-in cluster; every kind at
-every deploy and a real one: ``make faults``.
+A sample of what goes wrong between a run and its API server, at a stand-in cluster; all kinds, all
+deploys and a real cluster: ``make faults``.
 """
 
 from __future__ import annotations
