@@ -54,6 +54,10 @@ MARK = {
 }
 
 
+#: What every API server serves.
+APPS = {"metadata": {"name": "apps"}, "versions": [{"version": "v1", "resources": []}]}
+
+
 @dataclass(frozen=True)
 class Target:
     """
@@ -137,7 +141,7 @@ def fleet(folder: Path, server: ApiServer, targets: Mapping[str, Target], **more
     write_chart(folder)
     for name, it in targets.items():
         server.cluster(name)
-        server.answer("GET", "/apis", Answer(body={"items": []}), cluster=name)
+        server.answer("GET", "/apis", Answer(body={"items": [APPS]}), cluster=name)
         for path, body in it.here.items():
             server.answer("GET", path, Answer(body=body), cluster=name)
     recipients = [str(KEY.to_public())]

@@ -16,6 +16,7 @@ from tasks.facts.kube import (
     KubeObjects,
     Manifest,
     Resources,
+    ServedVersions,
     apply_command,
 )
 from tasks.facts.permissions import MayDo, Rules
@@ -64,7 +65,14 @@ def test_resources_are_one_request() -> None:
     command = Resources().command()
     assert str(command) == "kube GET /apis"
     assert command.call.accept == AGGREGATED
-    assert Resources().process(['{"items": []}']) == []
+    apps = '{"items": [{"metadata": {"name": "apps"}, "versions": []}]}'
+    assert Resources().process([apps]) == []
+
+
+@pytest.mark.parametrize("fact", [Resources(), ServedVersions()])
+def test_discovery_without_any_group_is_no_answer(fact: Resources | ServedVersions) -> None:
+    with pytest.raises(ValueError, match="names no group at all"):
+        fact.process(['{"items": []}'])
 
 
 def test_a_right_is_asked_for() -> None:

@@ -119,7 +119,8 @@ class Target:
 
 TARGETS = {
     "no-cert-manager": Target(
-        "cert-manager is not installed (no CRD certific", {"/apis": served()}
+        "cert-manager is not installed (no CRD certific",
+        {"/apis": served(("apps", "v1", ["deployments"]))},
     ),
     "off": Target(OFF, configured("enableGatewayAPI: false")),
     "no-yaml": Target(OFF, configured("{")),

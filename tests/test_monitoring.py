@@ -70,7 +70,7 @@ TARGETS = {
     "no-crds": Target(
         "GW801 no-crds: monitoring: it has no monitors: the CRDs of neither monitoring.coreos.com "
         f"nor azmonitoring.coreos.com are installed; {WOULD}: install prometheus-operator",
-        {"/apis": groups({})},
+        {"/apis": groups({"apps": {"v1": ["deployments"]}})},
     ),
     "both": Target(
         "GW801 both: monitoring: it has the monitors of prometheus-operator and of Azure Monitor, "
