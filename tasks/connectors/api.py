@@ -26,6 +26,8 @@ WEB_PAGE = (
 )
 ONE_MINUTE = 60.0
 UNTRUSTED, RENEW = "certificate verify failed", "renew it, or fetch the credentials again"
+#: Behind it somebody else answers through the API server, such as Alertmanager: nothing, or a list.
+PROXIED = "/proxy/"
 #: Signs at the beginning of an answer in which a Status says that it is one.
 STATUS_WITHIN = 300
 RETRY_STATUSES = frozenset({429, 502, 503, 504})
@@ -180,7 +182,8 @@ class Api:
             raise ApiError(0, _reason(error)) from error
         except ValueError as error:  # of a chunk's size, or of bytes that are no text
             raise ApiError(0, f"the answer is damaged: {error}") from error
-        _refuse_others(text, str(answer.headers.get("Content-Type")))
+        if PROXIED not in call.path:
+            _refuse_others(text, str(answer.headers.get("Content-Type")))
         return text
 
 

@@ -93,6 +93,17 @@ def test_does_not_repeat_what_will_not_change(api_server: ApiServer, code: int) 
     assert len(api_server.asked) == 1
 
 
+def test_takes_whatever_somebody_behind_the_api_server_answers(api_server: ApiServer) -> None:
+    """Alertmanager's list of silences, and what it says when one has ended."""
+    silences = "/api/v1/namespaces/watch/services/http:alertmanager:9093/proxy/api/v2/silences"
+    api_server.answer("GET", silences, Answer(body=[]))
+    asked = Call("GET", silences, {}, None, "application/json", None, frozenset())
+    assert api_of(api_server).text(asked) == "[]"
+    with pytest.raises(ApiError, match="the answer is cut off, or no API server's"):
+        api_server.answer("GET", PATH, Answer(body=[]))
+        api_of(api_server).text(call())
+
+
 def test_gives_up_in_the_end(api_server: ApiServer, pauses: list[float]) -> None:
     api_server.answer("GET", PATH, status(503, "etcd is away"))
     with pytest.raises(ApiError, match=r"^503 etcd is away$"):
