@@ -99,8 +99,8 @@ def test_takes_whatever_somebody_behind_the_api_server_answers(api_server: ApiSe
     api_server.answer("GET", silences, Answer(body=[]))
     asked = Call("GET", silences, {}, None, "application/json", None, frozenset())
     assert api_of(api_server).text(asked) == "[]"
+    api_server.answer("GET", PATH, Answer(body=[]))
     with pytest.raises(ApiError, match="the answer is cut off, or no API server's"):
-        api_server.answer("GET", PATH, Answer(body=[]))
         api_of(api_server).text(call())
 
 
