@@ -16,6 +16,7 @@ from tasks.facts.kube import (
     KubeObjects,
     Manifest,
     Resources,
+    ServedVersions,
     apply_command,
 )
 from tasks.facts.permissions import MayDo, Rules
@@ -66,6 +67,12 @@ def test_resources_are_one_request() -> None:
     assert command.call.accept == AGGREGATED
     apps = '{"items": [{"metadata": {"name": "apps"}, "versions": []}]}'
     assert Resources().process([apps]) == []
+
+
+@pytest.mark.parametrize("fact", [Resources(), ServedVersions()])
+def test_discovery_without_any_group_is_no_answer(fact: Resources | ServedVersions) -> None:
+    with pytest.raises(ValueError, match="names no group at all"):
+        fact.process(['{"items": []}'])
 
 
 def test_a_right_is_asked_for() -> None:

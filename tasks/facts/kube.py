@@ -127,7 +127,7 @@ class ServedVersions(FactBase[dict[str, list[str]]]):
     @override
     def process(self, output: list[str]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for group in json.loads("\n".join(output)).get("items") or ():
+        for group in _discovered(output)["items"]:
             for version in group.get("versions") or ():
                 for resource in version.get("resources") or ():
                     name = f"{resource['resource']}.{group['metadata']['name']}"
@@ -169,7 +169,15 @@ class Resources(FactBase[list[Resource]]):
 
     @override
     def process(self, output: list[str]) -> list[Resource]:
-        return resources(json.loads("\n".join(output)))
+        return resources(_discovered(output))
+
+
+def _discovered(output: list[str]) -> dict[str, Any]:
+    """Raises ValueError for an answer without a group: every API server has some of its own."""
+    found: dict[str, Any] = json.loads("\n".join(output))
+    if not found.get("items"):
+        raise ValueError("GET /apis names no group at all: is it an API server that answers?")
+    return found
 
 
 def apply_command(
