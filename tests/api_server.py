@@ -18,6 +18,9 @@ from typing import Any, Self
 
 from typing_extensions import override
 
+#: Discovery with a group that every API server serves.
+GROUPS = {"items": [{"metadata": {"name": "apps"}, "versions": [{"version": "v1"}]}]}
+
 
 @dataclass(frozen=True)
 class Answer:

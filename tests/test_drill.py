@@ -17,7 +17,7 @@ import pytest
 from tasks import drill
 from tasks.fleet import archives, inventory
 from tasks.plans import emptying
-from tests.api_server import Answer, ApiServer
+from tests.api_server import GROUPS, Answer, ApiServer
 from tests.command_line import CommandLine
 from tests.fleet.test_run import Case, prepared
 from tests.plans.test_evidence import SCHEMA
@@ -52,10 +52,6 @@ MARK = {
     },
     "binaryData": {"before": emptying.packed([])},
 }
-
-
-#: What every API server serves.
-APPS = {"metadata": {"name": "apps"}, "versions": [{"version": "v1", "resources": []}]}
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ def fleet(folder: Path, server: ApiServer, targets: Mapping[str, Target], **more
     write_chart(folder)
     for name, it in targets.items():
         server.cluster(name)
-        server.answer("GET", "/apis", Answer(body={"items": [APPS]}), cluster=name)
+        server.answer("GET", "/apis", Answer(body=GROUPS), cluster=name)
         for path, body in it.here.items():
             server.answer("GET", path, Answer(body=body), cluster=name)
     recipients = [str(KEY.to_public())]

@@ -15,7 +15,7 @@ import pytest
 
 from tasks.lab.azure.faults import Fault
 from tests.aks_clusters import Aks, ip, node
-from tests.api_server import Answer, ApiServer
+from tests.api_server import GROUPS, Answer, ApiServer
 from tests.azure import SUBSCRIPTION, Azure, environment, standing_azure
 from tests.command_line import CommandLine, Outcome
 from tests.fleet.test_run import Case, prepared
@@ -54,7 +54,7 @@ class Fleet:
         meta = {"name": "envoyfleet", "namespace": NAMESPACE, "resourceVersion": "1"}
         lease = {"metadata": meta, "spec": {}}
         answers: dict[tuple[str, str], Any] = {
-            ("GET", "/apis"): {"items": []},
+            ("GET", "/apis"): GROUPS,
             ("GET", "/api/v1/nodes"): listed("v1", "Node", [node(it)]),
             ("GET", f"/api/v1/namespaces/{NAMESPACE}/secrets"): listed("v1", "Secret", []),
             ("POST", LEASES): lease,

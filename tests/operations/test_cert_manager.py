@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.api_server import Answer, ApiServer, Asked, status
+from tests.api_server import GROUPS, Answer, ApiServer, Asked, status
 from tests.command_line import CommandLine
 from tests.fleet.test_run import Case, prepared
 from tests.test_rotation import held, in_place, new
@@ -131,7 +131,7 @@ def answered(server: ApiServer, name: str, target: Target) -> None:
         server.answer(method, path, *answers, cluster=name)
 
     server.cluster(name)
-    answer("GET", "/apis", Answer(body={"items": []}))
+    answer("GET", "/apis", Answer(body=GROUPS))
     answer(
         "POST",
         LEASES,
