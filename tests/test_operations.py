@@ -149,8 +149,13 @@ def error_of(action: object) -> BaseException:
         pytest.param(lambda: [][0], "IndexError: list index out of range", id="an index"),
         pytest.param(
             lambda: __import__("json").loads("{"),
-            "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 "
-            "(char 1)",
+            "an answer is no whole JSON (Expecting property name enclosed in double quotes: line 1 "
+            "column 2 (char 1)): look at what stands before the API server",
+            id="an answer that was cut off",
+        ),
+        pytest.param(
+            lambda: __import__("json").loads(None),
+            "TypeError: the JSON object must be str, bytes or bytearray, not NoneType",
             id="the library's words",
         ),
         pytest.param(lambda: 1 / 0, "ZeroDivisionError: division by zero", id="a defect"),
