@@ -159,7 +159,8 @@ def test_what_a_run_leaves_behind(fleet: Fleet) -> None:
     entries, fault = journal.read(folder / "journal.jsonl")
     assert fault is None
     assert (entries[0]["event"], entries[-1]["event"]) == ("run", "run ended")
-    assert "<h1>install: exit 0</h1>" in (folder / "report.html").read_text()
+    told = "<h1>install of inventory/lab.py: <b>done</b></h1>"
+    assert told in (folder / "report.html").read_text()
     assert (
         "| lab" in (folder / "report.md").read_text()
         or "| test" in (folder / "report.md").read_text()
