@@ -38,7 +38,8 @@ AZURE_TESTS := $(sort $(wildcard tests/lab/test_azure_*.py))
 MONITORING_TESTS := $(wildcard $(addprefix tests/lab/test_,lab_monitoring.py monitoring.py dashboards.py alert_scenes_cluster.py \
   alert_scenes.py access_logs.py metrics.py))
 DIAGNOSIS_TESTS := $(wildcard $(addprefix tests/lab/test_,flags.py routing.py captures.py diagnosis.py runbooks.py))
-TRAFFIC_TESTS := $(wildcard $(addprefix tests/lab/test_,gateways.py grpc.py routes.py limits.py rate_limits.py settings.py warned.py teams.py dynamic_routing.py adopt.py))
+TRAFFIC_TESTS := $(wildcard $(addprefix tests/lab/test_,gateways.py grpc.py routes.py limits.py teams.py dynamic_routing.py adopt.py \
+  rate_limits.py settings.py warned.py))
 CRD_TESTS := tests/lab/test_crds.py
 REST_TESTS := $(CRD_TESTS) $(filter-out $(CRD_TESTS) $(FLEET_TESTS) $(OWN_TESTS) $(AZURE_TESTS) $(MONITORING_TESTS) $(DIAGNOSIS_TESTS) $(TRAFFIC_TESTS),$(sort $(wildcard tests/lab/test_*.py)))
 

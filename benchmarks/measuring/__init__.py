@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+#: Compiled modules are kept, as on everybody's machine; some sandboxes forbid it.
+EVERYBODYS = {key: it for key, it in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
 def lab(name: str, *arguments: str) -> str:
@@ -41,7 +43,7 @@ def ran(folder: Path, name: str, *arguments: str, good: Collection[int] = (0,)) 
         process = subprocess.Popen(
             [Path(sys.executable).parent / "pyinfra", *arguments],
             cwd=folder,
-            env={**os.environ, "ENVOYFLEET_LAB": name},
+            env={**EVERYBODYS, "ENVOYFLEET_LAB": name},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.measuring import EVERYBODYS
 from benchmarks.sides.tools import Tools
 from benchmarks.sides.wanted import CHANGE, Wanted
 
 HERE = Path(__file__).parent
-#: Compiled modules are kept, as on everybody's machine; some sandboxes forbid it.
-EVERYBODYS = {key: it for key, it in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 #: The pieces of work, and what they are called in the table.
 AUDIT, NOTHING, OBJECTS, CHART, BACKUP = "audit", "nothing to do", "12 objects", "chart", "backup"
 DEPLOYS = {

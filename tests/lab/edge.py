@@ -175,6 +175,7 @@ def served(
     delete(fleet, "backendtrafficpolicy", "demo", "--all")
     for kind in ("gateway", "clienttrafficpolicy", "backendtrafficpolicy", "envoyproxy"):
         delete(fleet, kind, "edge", *(it["name"] for it in gateways))
+    delete(fleet, "envoyproxy", "edge", "--all")  # of Gateways with a proxy of their own
 
 
 def data(gateways: Sequence[Json], routes: Sequence[Json]) -> tuple[str, ...]:
