@@ -145,7 +145,7 @@ nightly: setup ## the long campaigns: random fleets, labs and upgrades killed at
 	@$(ROOT) $(PYTHON) -m tests.lab.campaign --alone 170 --back 20 --full 30 --restores 50
 
 bench: setup ## every benchmark with its bounds, printed; each has a lab of its own
-	@echo "bench: every file of benchmarks/, each on a lab of its own that goes down again (45 min)"
+	@echo "bench: every file of benchmarks/, each on a lab of its own that goes down again; side_by_side.py alone takes an hour (two hours)"
 	@$(MAKE) need-root
 	@for it in benchmarks/*.py; do $(ROOT) $(PYTHON) $$it --print; done
 
