@@ -45,8 +45,7 @@ KINDS = {
 @dataclass(frozen=True)
 class Job:
     """
-    A piece of work for clusters of a kubeconfig. + folder: where it runs; + forks: clusters at a
-    time; + tags: "chart" leaves the objects alone
+    A piece of work for clusters of a kubeconfig. + folder: where it runs; + change: see CHANGE
     """
 
     work: str

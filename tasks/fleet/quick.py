@@ -18,12 +18,13 @@ def patch() -> None:
     """Of pyinfra 3.10; tests/fleet/test_quick.py holds each against the original."""
     operation: Any = sys.modules["pyinfra.api.operation"]  # pyinfra.api.operation is the decorator
     operation.get_operation_order_from_stack = operation_order
-    places: Any = (arguments, facts, inventory)
-    arguments_, facts_, inventory_ = places
-    arguments_.all_global_arguments = cache(arguments_.all_global_arguments)
-    facts_.pop_global_arguments = global_arguments
-    inventory_.get_all_connectors = cache(inventory_.get_all_connectors)
-    inventory_.get_execution_connectors = cache(inventory_.get_execution_connectors)
+    facts.pop_global_arguments = global_arguments
+    for place, name in (
+        (arguments, "all_global_arguments"),
+        (inventory, "get_all_connectors"),
+        (inventory, "get_execution_connectors"),
+    ):
+        setattr(place, name, cache(getattr(place, name)))
 
 
 def operation_order(state: Any) -> list[int]:

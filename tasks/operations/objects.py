@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from tasks.connectors.api import Api, ApiError, more
 from tasks.connectors.command import APPLY, Call
-from tasks.facts.kube import items
+from tasks.facts.kube import listed as items_of
 from tasks.fleet.guard import session
 from tasks.plans import kinds
 from tasks.plans.kinds import title
@@ -58,9 +58,9 @@ def _pages(api: Api, resource: Resource, namespace: str | None) -> list[dict[str
     query, again = {"limit": PAGE, **own}, ATTEMPTS
     while True:
         try:
-            text = api.text(Call("GET", path, query, None, JSON, None, frozenset()))
-            found += items(text)
-            rest = more(json.loads(text), query)
+            page = json.loads(api.text(Call("GET", path, query, None, JSON, None, frozenset())))
+            found += items_of(page)
+            rest = more(page, query)
         except ApiError as error:
             if error.status == 404:
                 return []

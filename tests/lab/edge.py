@@ -178,6 +178,18 @@ def served(
     delete(fleet, "envoyproxy", "edge", "--all")  # of Gateways with a proxy of their own
 
 
+def route(name: str, gateway: str, limits: Json | None = None) -> Json:
+    """Of the inventory: host name ``<name>.lab.test`` to the application of this machine."""
+    return {
+        "name": name,
+        "namespace": "demo",
+        "gateway": f"edge/{gateway}",
+        "hostnames": [f"{name}.lab.test"],
+        "backends": [{"service": "obeys", "port": serving.OBEYS}],
+        **({"limits": limits} if limits else {}),
+    }
+
+
 def data(gateways: Sequence[Json], routes: Sequence[Json]) -> tuple[str, ...]:
     """Arguments of a run. No probe: nothing of it is heard where PROXY protocol is wanted."""
     said = {"gateways": gateways, "routes": routes, "probe": {"enabled": False}}

@@ -20,6 +20,18 @@ from typing import Any
 from tests.lab.running import REPOSITORY, LabUnderTest, run
 
 OLD, NEW = "1.8.3", "1.9.1"
+#: Of Gateway edge/public of inventory/lab.py, for tests that change the rest of it.
+LISTENERS = (
+    {"name": "http", "port": 80},
+    {
+        "name": "https",
+        "port": 443,
+        "protocol": "HTTPS",
+        "hostname": "*.lab.test",
+        "secret": "lab-tls",
+    },
+    {"name": "tcp", "port": 9000, "protocol": "TCP"},
+)
 #: Proxies that leave in half the time, on a fleet whose many upgrades would wait for it.
 SHORT_DRAIN = (
     *("--data", 'proxy={"replicas": 1, "cpu": "10m", "memory": "64Mi", "min_drain": "10s"}'),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.fleet import Ended, Fleet, opened
+from tests.lab.fleet import LISTENERS, Ended, Fleet, opened
 from tests.lab.test_deploys import writes
 
 pytestmark = pytest.mark.lab
@@ -22,17 +22,7 @@ GATEWAY = {
     "name": "public",
     "namespace": "edge",
     "listeners_from": "All",
-    "listeners": [
-        {"name": "http", "port": 80},
-        {
-            "name": "https",
-            "port": 443,
-            "protocol": "HTTPS",
-            "hostname": "*.lab.test",
-            "secret": "lab-tls",
-        },
-        {"name": "tcp", "port": 9000, "protocol": "TCP"},
-    ],
+    "listeners": LISTENERS,
 }
 DATA = (
     *("--data", f"gateways={json.dumps([GATEWAY])}"),

@@ -18,8 +18,7 @@ import h2.events
 import h2.settings
 import pytest
 
-from tests.lab import serving
-from tests.lab.edge import HTTP, Edge, Json, served
+from tests.lab.edge import HTTP, Edge, Json, route, served
 from tests.lab.fleet import opened
 from tests.lab.running import until
 
@@ -65,17 +64,6 @@ LIMITS: dict[str, Json] = {
     "buffer": {"request_buffer": "1Ki"},
 }
 OF_CLIENT = {"rates": [{"requests": 2, "per": "Hour", "clients": "203.0.113.0/24"}]}
-
-
-def route(name: str, gateway: str, limits: Json) -> Json:
-    return {
-        "name": name,
-        "namespace": "demo",
-        "gateway": f"edge/{gateway}",
-        "hostnames": [f"{name}.lab.test"],
-        "backends": [{"service": "obeys", "port": serving.OBEYS}],
-        **({"limits": limits} if limits else {}),
-    }
 
 
 ROUTES = [

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab import serving
-from tests.lab.edge import HTTP, Edge, Json, data, served, values
+from tests.lab.edge import HTTP, Edge, Json, data, route, served, values
 from tests.lab.fleet import opened
 from tests.lab.running import run, until
 
@@ -46,19 +45,8 @@ RATES: dict[str, Json] = {
 }
 
 
-def route(name: str, gateway: str, rate: Json | None = None) -> Json:
-    return {
-        "name": name,
-        "namespace": "demo",
-        "gateway": f"edge/{gateway}",
-        "hostnames": [f"{name}.lab.test"],
-        "backends": [{"service": "obeys", "port": serving.OBEYS}],
-        **({"limits": {"rates": [rate]}} if rate else {}),
-    }
-
-
 ROUTES = [
-    *(route(name, "counted", rate) for name, rate in RATES.items()),
+    *(route(name, "counted", rate and {"rates": [rate]}) for name, rate in RATES.items()),
     *(route(name, "whole") for name in ("one", "two")),
 ]
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tasks.controller import LEASE
-from tests.lab.fleet import OLD, Fleet, opened
+from tests.lab.fleet import LISTENERS, OLD, Fleet, opened
 from tests.lab.load import Met, load
 from tests.lab.running import run, until
 
@@ -50,17 +50,7 @@ CONTROLLER = {"replicas": 2, **SMALL}
 GATEWAY = {
     "name": "public",
     "namespace": "edge",
-    "listeners": [
-        {"name": "http", "port": 80},
-        {
-            "name": "https",
-            "port": 443,
-            "protocol": "HTTPS",
-            "hostname": "*.lab.test",
-            "secret": "lab-tls",
-        },
-        {"name": "tcp", "port": 9000, "protocol": "TCP"},
-    ],
+    "listeners": LISTENERS,
 }
 #: A Gateway and its EnvoyProxy from a file, and how many proxies that wants.
 FILE = """
