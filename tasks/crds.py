@@ -4,7 +4,6 @@ The CustomResourceDefinitions of the Gateway API and of Envoy Gateway: always fi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from pyinfra import host, state
 from pyinfra.api.exceptions import DeployError, OperationError
 
 from tasks import change
-from tasks.connectors.api import ATTEMPTS, Api, ApiError, more
+from tasks.connectors.api import Api, ApiError, anew
 from tasks.connectors.command import METADATA_ONLY, Call, KubeCommand
 from tasks.facts.kube import (
     KubeApplyPlan,
@@ -35,10 +34,10 @@ from tasks.plans import crds, kinds, served
 from tasks.plans.objects import MANAGER
 
 API, KIND = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
-JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 ONE_METADATA = METADATA_ONLY.replace("MetadataList", "Metadata")
-#: Objects rewritten at once, and listed at once.
-AT_ONCE, PAGE = 4, 500
+#: Objects rewritten at once.
+AT_ONCE = 4
 
 #: By cluster: CRDs whose objects will have to be rewritten once ``installed`` has run, for the
 #: plan.
@@ -247,27 +246,20 @@ def _rewritten(api: Api, crd: crds.Object) -> int:
     """How many objects of a CRD were stored anew. Raises OperationError for one that cannot be."""
     from gevent.pool import Pool
 
-    query, count, again = {"limit": str(PAGE)}, 0, ATTEMPTS
-    while True:
-        call = Call("GET", crds.collection(crd), query, None, JSON, METADATA_ONLY, frozenset())
-        try:
-            page = json.loads(api.text(call))
-            things = page.get("items") or []  # an empty list is null
-            rest = more(page, query)
-        except ApiError as error:
-            again -= 1
-            if error.status != 410 or not again:
-                raise OperationError(f"{KIND} {crd['metadata']['name']}: {error}") from error
-            query, count = {"limit": str(PAGE)}, 0  # the list grew too old: from the start
-            continue
-        refusals = Pool(AT_ONCE).imap(partial(_touched, api, crd), things)
-        refused = [it for it in refusals if it is not None]
-        if refused:
-            raise OperationError(f"{refused[0]}{_more(refused)}")
-        count += len(things)
-        if not rest:
-            return count
-        query = {"limit": str(PAGE), "continue": rest}
+    def written() -> int:
+        count = 0
+        for page in api.pages(crds.collection(crd), METADATA_ONLY):
+            refusals = Pool(AT_ONCE).imap(partial(_touched, api, crd), page["items"])
+            refused = [it for it in refusals if it is not None]
+            if refused:
+                raise OperationError(f"{refused[0]}{_more(refused)}")
+            count += len(page["items"])
+        return count
+
+    try:
+        return anew(written)
+    except ApiError as error:
+        raise OperationError(f"{KIND} {crd['metadata']['name']}: {error}") from error
 
 
 def _touched(api: Api, crd: crds.Object, thing: crds.Object) -> str | None:

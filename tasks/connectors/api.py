@@ -10,15 +10,20 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from typing_extensions import override
 
 from tasks.connectors.command import Call
 
+T = TypeVar("T")
+JSON = "application/json"
 ATTEMPTS = 4
+#: Objects in one answer, and answers for one list: 5 million objects are in no cluster.
+PAGE, MOST_PAGES = 500, 10_000
+ENDLESS = "the pages of this list do not end: is it an API server that answers?"
 #: Seconds for an exec plugin; somebody may have to type a device code.
 SIGN_IN = 120
 WEB_PAGE = (
@@ -142,7 +147,28 @@ class Api:
 
     def json(self, method: str, path: str, timeout: float | None = None, **query: str) -> Any:
         """The answer to one request without a body, parsed. Raises ApiError."""
-        call = Call(method, path, query, None, "application/json", None, frozenset())
+        return self._parsed(Call(method, path, query, None, JSON, None, frozenset()), timeout)
+
+    def pages(self, path: str, accept: str | None = None, **query: str) -> Iterator[dict[str, Any]]:
+        """
+        The pages of one list, all of one moment: each has ``items``, and each of these metadata.
+        Raises ApiError; status 410 means that the API server forgot that moment, see ``anew``.
+        """
+        query, tokens = {"limit": str(PAGE), **query}, set[str]()
+        while True:
+            page = self._parsed(Call("GET", path, query, None, JSON, accept, frozenset()))
+            if not _is_list(page):
+                raise ApiError(0, "no list of objects: is it an API server's answer?")
+            yield {**page, "items": page.get("items") or []}  # an empty list is null
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            if token in tokens or len(tokens) == MOST_PAGES:
+                raise ApiError(0, ENDLESS)
+            tokens.add(token)
+            query = {**query, "continue": token}
+
+    def _parsed(self, call: Call, timeout: float | None = None) -> Any:
         try:
             return json.loads(self.text(call, timeout))
         except ValueError as error:
@@ -187,15 +213,26 @@ class Api:
         return text
 
 
-def more(page: dict[str, Any], query: Mapping[str, str]) -> str | None:
+def anew(read: Callable[[], T]) -> T:
     """
-    The token of the next page of a list, None where this is the last. Raises ApiError where the
-    pages go round and would never end.
+    What ``read`` makes of the pages of a list, from the first on where the API server forgot the
+    moment they are of. Raises ApiError.
     """
-    token = (page.get("metadata") or {}).get("continue")
-    if token and token == query.get("continue"):
-        raise ApiError(0, "the pages of this list do not end: is it an API server that answers?")
-    return token or None
+    for _ in range(1, ATTEMPTS):
+        try:
+            return read()
+        except ApiError as error:
+            if error.status != 410:
+                raise
+    return read()
+
+
+def _is_list(page: Any) -> bool:
+    """Whether an answer is a page of a list, as an API server writes it."""
+    items = (page.get("items") or []) if isinstance(page, dict) else None
+    return isinstance(items, list) and all(
+        isinstance(it, dict) and isinstance(it.get("metadata"), dict) for it in items
+    )
 
 
 def _sign(bearer: Bearer, settings: Any) -> None:

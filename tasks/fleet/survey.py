@@ -6,7 +6,7 @@ it: a kind that is not readable must never look like one that is not there.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
 from tasks.connectors import documents
-from tasks.connectors.api import ApiError, more
+from tasks.connectors.api import ApiError, anew
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject, Resources, listed
 from tasks.fleet import run as fleet_run
@@ -25,10 +25,6 @@ from tasks.plans.references import CERT_MANAGER, GROUPS, Reference, references, 
 from tasks.plans.resources import CORE, Resource
 
 Object = dict[str, Any]
-#: Objects in one answer of the API server.
-PAGE = 500
-#: How often a list is begun anew whose pages the API server no longer has.
-ATTEMPTS = 3
 _CORE = {it.kind: it for it in CORE}
 _CRDS = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _POLICIES = "admissionregistration.k8s.io"
@@ -244,25 +240,10 @@ def _one(api_version: str, kind: str, name: str, namespace: str) -> list[Object]
 def _all(resource: Resource, namespace: str | None = None, **query: str) -> list[Object]:
     """All objects of a kind, as they were at one moment. Raises DeployError."""
     path = resource.path(namespace)
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return [it for page in _pages(path, query) for it in page]
-        except ApiError as error:
-            if error.status != 410 or attempt == ATTEMPTS:
-                raise _unreadable(path, error) from error
-    raise AssertionError("unreachable")
-
-
-def _pages(path: str, query: Mapping[str, str]) -> Iterator[list[Object]]:
-    """A list in pages of one moment; 410 where the server forgot that moment."""
-    token = ""
-    while True:
-        rest = {"continue": token} if token else {}
-        document = session().json("GET", path, None, limit=str(PAGE), **query, **rest)
-        yield listed(document)
-        token = more(document, rest) or ""
-        if not token:
-            return
+    try:
+        return anew(lambda: [it for page in session().pages(path, **query) for it in listed(page)])
+    except ApiError as error:
+        raise _unreadable(path, error) from error
 
 
 def _get(path: str) -> Object:

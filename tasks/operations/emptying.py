@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError, OperationError
 
-from tasks.connectors.api import ATTEMPTS, Api, ApiError, more
+from tasks.connectors.api import Api, ApiError, anew
 from tasks.connectors.command import METADATA_ONLY, Call, KubeCommand
 from tasks.facts.kube import KubeObject, KubeObjects, Resources
 from tasks.fleet.guard import Steps, fact, session
@@ -21,8 +20,8 @@ from tasks.plans.evidence import Emptied
 from tasks.plans.resources import Resource
 
 JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
-#: Requests at a time, and objects a page.
-AT_ONCE, PAGE = 8, 500
+#: Requests at a time.
+AT_ONCE = 8
 #: Seconds in which a controller takes proxies away and gives its finalizers up.
 PATIENCE = 60.0
 PROXIES = "app.kubernetes.io/managed-by=envoy-gateway,app.kubernetes.io/component=proxy"
@@ -170,24 +169,18 @@ def _everything_of(resources: Sequence[Resource]) -> list[Found]:
 
 
 def _listed(api: Api, resource: Resource) -> list[Found]:
-    query, found, again = {"limit": str(PAGE)}, list[Found](), ATTEMPTS
-    while True:
-        call = Call("GET", resource.path(), query, None, JSON, METADATA_ONLY, frozenset())
-        try:
-            page = json.loads(api.text(call))
-            rest = more(page, query)
-        except ApiError as error:
-            again -= 1
-            if error.status in (404, 405):  # its CRD went meanwhile; or it is served, not stored
-                return []
-            if error.status != 410 or not again:
-                raise DeployError(f"GET {call.path}: {error}") from error
-            query, found = {"limit": str(PAGE)}, []  # the list grew too old: from the start
-            continue
-        found += [Found(resource, it["metadata"]) for it in page.get("items") or ()]
-        if not rest:
-            return found
-        query = {"limit": str(PAGE), "continue": rest}
+    path = resource.path()
+
+    def found() -> list[Found]:
+        pages = api.pages(path, METADATA_ONLY)
+        return [Found(resource, it["metadata"]) for page in pages for it in page["items"]]
+
+    try:
+        return anew(found)
+    except ApiError as error:
+        if error.status in (404, 405):  # its CRD went meanwhile; or it is served, not stored
+            return []
+        raise DeployError(f"GET {path}: {error}") from error
 
 
 def _each(

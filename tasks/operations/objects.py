@@ -14,7 +14,7 @@ from pyinfra.api.exceptions import OperationError
 from pyinfra.connectors.util import CommandOutput
 from typing_extensions import override
 
-from tasks.connectors.api import Api, ApiError, more
+from tasks.connectors.api import Api, ApiError, anew
 from tasks.connectors.command import APPLY, Call
 from tasks.facts.kube import listed as items_of
 from tasks.fleet.guard import session
@@ -24,8 +24,8 @@ from tasks.plans.objects import MANAGER
 from tasks.plans.resources import Resource
 
 JSON = "application/json"
-#: Requests at once, objects a page, and attempts at one that others write too.
-AT_ONCE, PAGE, ATTEMPTS = 8, "500", 5
+#: Requests at once, and attempts at one that others write too.
+AT_ONCE, ATTEMPTS = 8, 5
 #: Helm's records have a megabyte each, and are nobody's to restore.
 NO_RECORDS = {"fieldSelector": "type!=helm.sh/release.v1"}
 
@@ -45,33 +45,20 @@ def listed(places: Iterable[tuple[Resource, str | None]]) -> list[dict[str, Any]
 
     api = session()
     found: list[dict[str, Any]] = []
-    for pages in Pool(AT_ONCE).map(lambda it: _pages(api, *it), list(dict.fromkeys(places))):
-        if isinstance(pages, ApiError):
-            raise OperationError(f"the objects that are there cannot be read: {pages}")
-        found += pages
+    for them in Pool(AT_ONCE).map(lambda it: _listed(api, *it), list(dict.fromkeys(places))):
+        if isinstance(them, ApiError):
+            raise OperationError(f"the objects that are there cannot be read: {them}")
+        found += them
     return found
 
 
-def _pages(api: Api, resource: Resource, namespace: str | None) -> list[dict[str, Any]] | ApiError:
-    path, found = resource.path(namespace), list[dict[str, Any]]()
-    own = NO_RECORDS if (resource.group, resource.kind) == ("", "Secret") else {}
-    query, again = {"limit": PAGE, **own}, ATTEMPTS
-    while True:
-        try:
-            page = json.loads(api.text(Call("GET", path, query, None, JSON, None, frozenset())))
-            found += items_of(page)
-            rest = more(page, query)
-        except ApiError as error:
-            if error.status == 404:
-                return []
-            again -= 1
-            if error.status == 410 and "continue" in query and again:  # the list grew too old
-                found, query = [], {"limit": PAGE, **own}
-                continue
-            return ApiError(0, f"GET {path}: {error}")
-        if not rest:
-            return found
-        query = {"limit": PAGE, **own, "continue": rest}
+def _listed(api: Api, resource: Resource, namespace: str | None) -> list[dict[str, Any]] | ApiError:
+    path = resource.path(namespace)
+    query = NO_RECORDS if (resource.group, resource.kind) == ("", "Secret") else {}
+    try:
+        return anew(lambda: [it for page in api.pages(path, **query) for it in items_of(page)])
+    except ApiError as error:
+        return [] if error.status == 404 else ApiError(0, f"GET {path}: {error}")
 
 
 class Batch(StringCommand):

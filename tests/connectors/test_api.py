@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tasks.connectors.api import ATTEMPTS, Api, ApiError
+from tasks.connectors.api import ATTEMPTS, ENDLESS, Api, ApiError, anew
 from tasks.connectors.command import APPLY, METADATA_ONLY, Call
 from tests.api_server import Answer, ApiServer, status
 
@@ -212,3 +212,77 @@ def test_says_that_a_plugin_is_not_there_or_did_not_sign_in(
         f"{plugin} did not sign in: exec: process returned 1. Error: run az login"
     )
     assert (api_server.asked, capfd.readouterr()) == ([], ("", ""))
+
+
+def page(*names: str, then: str = "") -> Answer:
+    items = [{"metadata": {"name": it}} for it in names]
+    return Answer(body={"metadata": {"continue": then}, "items": items or None})
+
+
+def listed(server: ApiServer, *answers: Answer) -> list[str]:
+    """The names in all pages of a list."""
+    server.answer("GET", PATH, *answers)
+    api = api_of(server)
+    return anew(
+        lambda: [it["metadata"]["name"] for page in api.pages(PATH) for it in page["items"]]
+    )
+
+
+FORGOTTEN = status(410, "The provided continue parameter is too old")
+PARTS = [page("a", then="1"), page(then="2"), page("b")]
+
+
+@pytest.mark.parametrize(
+    ("answers", "names", "asked"),
+    [
+        pytest.param([page()], [], [""], id="an empty list is null"),
+        pytest.param(PARTS, ["a", "b"], ["", "1", "2"], id="a page without an object between two"),
+        pytest.param(
+            [page("a", then="1"), FORGOTTEN, page("b", then="2"), page("c")],
+            ["b", "c"],
+            ["", "1", "", "2"],
+            id="all of one moment",
+        ),
+    ],
+)
+def test_all_pages_of_a_list(
+    api_server: ApiServer, answers: list[Answer], names: list[str], asked: list[str]
+) -> None:
+    assert listed(api_server, *answers) == names
+    queries = [it.path.partition("?")[2] for it in api_server.asked]
+    assert queries == [f"limit=500&continue={it}" if it else "limit=500" for it in asked]
+
+
+NO_LIST = "no list of objects: is it an API server's answer?"
+
+
+@pytest.mark.parametrize(
+    ("answers", "message", "requests"),
+    [
+        pytest.param([page("a", then="1"), page("b", then="1")], ENDLESS, 2, id="the same again"),
+        pytest.param(
+            [page(then=it) for it in ("1", "2", "1")], ENDLESS, 3, id="two in turn for ever"
+        ),
+        pytest.param(
+            [FORGOTTEN], "410 The provided continue parameter is too old", ATTEMPTS, id="always 410"
+        ),
+        pytest.param([status(403, "no")], "403 no", 1, id="forbidden"),
+        pytest.param([Answer(body={"items": [{}]})], NO_LIST, 1, id="an item without metadata"),
+        pytest.param([Answer(body={"items": {"a": 1}})], NO_LIST, 1, id="items that are no list"),
+    ],
+)
+def test_pages_that_are_refused_or_never_end(
+    api_server: ApiServer, answers: list[Answer], message: str, requests: int
+) -> None:
+    with pytest.raises(ApiError) as refused:
+        listed(api_server, *answers)
+    assert (str(refused.value), len(api_server.asked)) == (message, requests)
+
+
+def test_pages_that_are_new_for_ever(
+    api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.connectors.api.MOST_PAGES", 3)
+    with pytest.raises(ApiError, match="do not end"):
+        listed(api_server, *(page("a", then=str(it)) for it in range(9)))
+    assert len(api_server.asked) == 4
