@@ -21,7 +21,7 @@ import click
 
 from tasks.fleet import endings, narration, quick
 from tasks.fleet.run import DONE, Refused, Run, current, finish, now, start
-from tasks.plans import shards
+from tasks.plans import shards, stops
 
 if TYPE_CHECKING:
     from tasks.fleet.inventory import Cluster
@@ -68,6 +68,7 @@ def begin() -> None:
         arguments=operations,
         started=now(),
         dry=bool(given.get("dry")),
+        command=stops.command(sys.argv[1:]),
     )
     start(run)
     if os.environ.get("NO_COLOR"):  # pyinfra 3.10 and click 8 do not know it

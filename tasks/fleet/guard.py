@@ -135,13 +135,15 @@ def fleet_operation(
                 yield from func(*args, **kwargs)
             except Exception as error:
                 message = one_line(error)
-                from tasks.fleet.run import note_failure
+                from tasks.fleet.run import current, note_failure
 
                 note_failure(host, message)
                 if not preparing:
                     yield Fail(message)
                 elif not _failed():
                     host.log_styled(f"Error: {message}", fg="red", log_func=logger.error)
+                    names = state.op_meta[_host().current_op_hash].names
+                    current().stopped_at[host.name] = ", ".join(names)
                     state.fail_hosts({_host()})
 
         op: Any = operation(is_idempotent=is_idempotent)(cast(Any, guarded))

@@ -20,7 +20,10 @@ from tasks.checks.findings import as_json
 from tasks.connectors import scratch
 from tasks.fleet import journal, notify, plan, process, report, textfile
 from tasks.fleet import run as fleet_run
-from tasks.plans import run_pages
+from tasks.plans import run_pages, stops
+
+#: Statuses of clusters for which there is a step that the same command comes to again.
+STOPPED = ("failed", "rolled back", "unreachable", "interrupted")
 
 
 @dataclass
@@ -230,6 +233,7 @@ class Recorder(BaseStateCallback):
         results = self.results()
         if self.run.audit:
             self.run.finish_audit(results)
+            self._say_where_it_stopped(results)
             textfile.write(self.run, results, self.run.exit_code())
             return
         plan.say(self.run)
@@ -300,6 +304,21 @@ class Recorder(BaseStateCallback):
             stream=sys.stderr,
             title=f"{self.run.deploy}: exit {code}",
         )
+        self._say_where_it_stopped(results)
+
+    def _say_where_it_stopped(self, results: list[ClusterResult]) -> None:
+        stopped = {it.name: self._stopped_at(it) for it in results if it.status in STOPPED}
+        half_way = all(it.status == "interrupted" for it in results if it.name in stopped)
+        for line in stops.lines(stopped, self.run.command, half_way):
+            click.echo(line, err=True)
+
+    def _stopped_at(self, result: ClusterResult) -> str:
+        """The first step that went wrong, or the one that is under way."""
+        if result.status == "unreachable":
+            return "Connect"
+        steps = result.steps[self._replayed.get(result.name, 0) :]
+        wrong = (it.name for it in steps if it.status in ("failed", "running"))
+        return self.run.stopped_at.get(result.name) or next(wrong, "the plan")
 
 
 def _between(begun: str, ended: str) -> float:

@@ -321,6 +321,7 @@ def _bake(rules: Rules, at: Situation, gate: str) -> dict[str, str]:
         if it.name in found:
             it.log_styled(f"while baking: {found[it.name]}", fg="red")
             fleet_run.note_failure(it, f"while baking: {found[it.name]}")
+            fleet_run.current().stopped_at[it.name] = f"Bake of ring {ring}"
             fleet_run.current().rolled_back.pop(it.name, None)
             state.failed_hosts.add(it)
             state.active_hosts.discard(it)

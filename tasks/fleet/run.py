@@ -47,8 +47,9 @@ class Verdict:
 @dataclass
 class Run:
     """
-    + deploy: such as "upgrade"
+    + deploy: such as "upgrade"; + command: to type again, see ``plans.stops``
     + failures: by cluster, the first message says why
+    + stopped_at: by cluster, the step that could not be planned, or what failed between steps
     + rolled_back: by cluster, where it is again, such as "to 1.8.3 (revision 1), serving"; it
       counts as failed
     + held: by cluster, why it was left untouched; + held_by: by which rule; + gates: those decided;
@@ -82,7 +83,9 @@ class Run:
     state: Any = None
     dry: bool = False
     audit: bool = False
+    command: str = ""
     failures: dict[str, list[str]] = field(default_factory=dict)
+    stopped_at: dict[str, str] = field(default_factory=dict)
     rolled_back: dict[str, str] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     held_by: dict[str, Rule] = field(default_factory=dict)

@@ -10,14 +10,20 @@ from typing import Literal
 from tests.command_line import Outcome
 
 #: + right: as without the fault; + told: the same exit code, and a line says what was not read
-#: + stopped: it says which cluster and why, and another exit code than 0; + not met: it asked too
-#: little to meet it
+#: + stopped: another exit code than 0, and it says which cluster, why, at which step and which
+#: command comes next; + not met: it asked too little to meet it
 Verdict = Literal["right", "told", "stopped", "wrong", "not met"]
 #: How an error of Python's begins that nobody made a sentence of.
 DEFECT = re.compile(
     r"\b(Key|Type|Attribute|Index|Value|Assertion|Recursion|JSONDecode|Unicode\w*)Error\b"
 )
 CLUSTER = re.compile(r"\b(weu-1|lab-1|[a-z]+-1)\b")
+#: The lines with which a run says where clusters stopped and what is next (tasks/plans/stops.py).
+STOPPED_AT = re.compile(r"stopped: .+ at \S")
+NEXT = re.compile(r"next: .*pyinfra inventory/\S+ deploys/\w+\.py")
+#: A finding says what to do itself.
+FINDING = re.compile(r"(error|warning) [A-Z]+\d{3} .+: .+")
+REFUSED, FINDINGS = 2, 3
 TOLD = re.compile(
     r"not (read|asked|known)|cannot|could not|(was|were) not|: \d{3} |no answer|cannot tell"
 )
@@ -55,7 +61,20 @@ def judged(wells: Sequence[Outcome], it: Outcome) -> Judged:
         return Judged("wrong", f"says 0 and something else: {'; '.join(new or gone)[:300]}")
     if not told:
         return Judged("wrong", f"exit {it.code} without a line: {'; '.join(it.lines)[-300:]}")
+    if lacks := _lacks(it, new):
+        return Judged("wrong", f"exit {it.code} without {lacks}: {'; '.join(it.lines)[-300:]}")
     return Judged("stopped", line=told[0])
+
+
+def _lacks(it: Outcome, new: Sequence[str]) -> str:
+    """What a run that stopped did not say; what was refused before it began has no step."""
+    if it.code == REFUSED:
+        return ""
+    if it.code == FINDINGS:
+        return "" if any(FINDING.match(line) for line in new) else "a finding"
+    if not any(STOPPED_AT.match(line) and CLUSTER.search(line) for line in it.lines):
+        return "the step"
+    return "" if any(NEXT.match(line) for line in it.lines) else "the next command"
 
 
 def _plain(line: str) -> str:

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 LEAST = '{"ring": 0, "envoy_gateway_version": "1.9.1"}'
 ONE = f'clusters = [("@kube/weu-1", {LEAST})]'
 DRY = ("inventory/prod.py", "deploys/install.py", "--dry")
+AGAIN = "next: correct what is said above, then the same command again: pyinfra inventory/prod.py"
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,8 @@ clusters = [
             "cluster ring status what time",
             "gone 0 unreachable cannot reach this cluster: ConnectionRefusedError: "
             "Connection refused 0 s",
+            "stopped: gone at Connect",
+            f"{AGAIN} deploys/install.py --dry",
         ],
         code=1,
         inventory=f'clusters = [("@kube/gone", {LEAST})]',
@@ -232,6 +235,8 @@ clusters = [
             "cluster ring status what time",
             "expired 0 unreachable cannot reach this cluster: 401 the credentials were not "
             "accepted: sign in again, or fetch them anew 0 s",
+            "stopped: expired at Connect",
+            f"{AGAIN} deploys/install.py --dry",
         ],
         code=1,
         inventory=f'clusters = [("@kube/expired", {LEAST})]',
@@ -374,6 +379,8 @@ RUNS = [
             "cluster ring status what time",
             f"weu-1 0 failed {SAID} 0 s",
             f"neu-1 1 held {HELD} 0 s",
+            "stopped: weu-1 at Ring 0 | Step",
+            f"{AGAIN} deploys/steps.py -y",
         ],
         id="the first ring fails",
     ),
@@ -422,7 +429,7 @@ def test_a_run_leaves_its_report(
     assert document["exit"] == code
     jsonschema.validate(document, json.loads((ROOT / "docs/report.schema.json").read_text()))
     words = [(it["name"], it["status"]) for it in document["clusters"]]
-    assert [" ".join(it.split()[:3]) for it in table[2:]] == [
+    assert [" ".join(it.split()[:3]) for it in table[2:4]] == [
         f"{name} {ring} {said}" for ring, (name, said) in enumerate(words)
     ]
     posts = [it.cluster for it in server.asked[begun:] if it.method == "POST"]
