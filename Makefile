@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo check unit unit-runs unit-rest test lab-tests lab-tests-fleet lab-tests-rest lab-tests-own lab-tests-azure lab-tests-monitoring lab-tests-diagnosis lab-tests-traffic score nightly bench drill hardening faults clean need-root
+.PHONY: help setup demo check unit unit-runs unit-rest test lab-tests lab-tests-fleet lab-tests-rest lab-tests-own lab-tests-azure lab-tests-monitoring lab-tests-diagnosis lab-tests-traffic score nightly bench drill rehearse hardening faults clean need-root
 ifndef ROWS
 .NOTPARALLEL:
 endif
@@ -160,6 +160,17 @@ drill: setup ## two lab clusters: one is backed up, its backup restored into the
 	$(ROOT) .venv/bin/pyinfra inventory/drill.py deploys/backup.py -y --limit drill-1; \
 	$(ROOT) .venv/bin/pyinfra inventory/drill.py deploys/drill.py -y --limit drill-2
 	@echo "drill: done; the evidence is $$(ls -t runs/*/drill-drill-1.html | head -1)"
+
+rehearse: setup ## two lab clusters: the upgrade of the first is tried on the second, and back (5 min)
+	@echo "rehearse: two lab clusters, Envoy Gateway 1.8.3 and an application on the first, its upgrade tried on the second (5 min)"
+	@$(MAKE) need-root
+	@trap '$(LAB) down --name rehearsal' EXIT; \
+	export ENVOYFLEET_LAB=rehearsal; \
+	$(LAB) up 2 --name rehearsal; \
+	$(LAB) sample rehearsal-1 --name rehearsal; \
+	$(ROOT) .venv/bin/pyinfra inventory/rehearsal.py deploys/install.py -y --limit rehearsal-1 --data envoy_gateway_version='"1.8.3"'; \
+	$(ROOT) .venv/bin/pyinfra inventory/rehearsal.py deploys/rehearse.py -y --limit rehearsal-2
+	@echo "rehearse: done; the report is $$(ls -t runs/*/rehearsal-rehearsal-1.md | head -1)"
 
 clean: ## remove .venv, caches and rendered/; keeps runs/, backups/ and labs
 	@echo "clean: remove .venv, caches and rendered/; runs/, backups/ and labs stay (end a lab: python -m tasks.lab down)"

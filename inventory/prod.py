@@ -185,6 +185,10 @@ _fleet = {
     "drill_source": [],  # ["weu-1"]: this cluster is empty, and restores of that one are tried here
     "stand_in_image": None,  # of an echo server, for applications that are not there: docs/drill.md
     "scenario": None,  # "crds-deleted": what a drill breaks first
+    # Rehearsals of an upgrade, docs/rehearse.md:
+    "rehearsal_source": [],  # ["weu-1"]: this cluster is empty, and its upgrade is tried here
+    "keep": False,  # --data keep=true: the rehearsal's objects stay there, to be looked at
+    "rehearsal": {"folder": "rehearsals", "days": 14},  # one that is older says nothing
     # Certificates, docs/certificates.md and docs/rotate_certificates.md:
     "certificates": [  # TLS Secrets that deploys/rotate_certificates.py makes and renews
         {

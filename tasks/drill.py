@@ -28,11 +28,9 @@ from tasks.fleet import run as fleet_run
 from tasks.fleet.attempt import Attempt, attempt, settle
 from tasks.fleet.guard import Steps, fact, fleet_operation, kubernetes_version
 from tasks.fleet.inventory import Cluster
-from tasks.fleet.render import render
 from tasks.operations import copies, emptying, stand_ins
-from tasks.operations.kube import apply_steps
 from tasks.plans import emptying as marks
-from tasks.plans import evidence, kinds, scenarios
+from tasks.plans import evidence, scenarios
 from tasks.plans import stand_ins as plan
 from tasks.plans.archive import Contents
 from tasks.plans.emptying import Mark
@@ -161,32 +159,13 @@ def begun(source: Source, data: Cluster) -> Steps:
     it.record.addresses = public_ips.of_lost(source.cluster)
     taken = datetime.fromisoformat(it.contents.manifest["taken"])
     it.record.rpo_seconds = round((now - taken).total_seconds(), 1)
-    old = emptying.read_mark()
-    if old is not None:
-        host.log(f"drill {old.run} of {old.source} was broken off here: what it left goes first")
-        if state.is_executing:
-            emptying.empty(old, data.timeout)
-            yield KubeCommand("DELETE", _mark_path(), ok=[404])
-    objects = it.contents.objects()
-    brought = marks.namespaces(objects, data.namespace, stand_ins.NAMESPACE)
-    there = emptying.everything()
-    in_the_way = marks.in_the_way(there, objects, data.release, brought)
-    if in_the_way and (state.is_executing or old is None):
-        more = f" (and {len(in_the_way) - 1} more)" if len(in_the_way) > 1 else ""
-        raise DeployError(
-            f"{in_the_way[0]} is there{more}: a drill restores into an empty cluster only, and "
-            "deletes nothing that it did not bring: empty it, or name another target"
-        )
-    mark = Mark(
-        run.id,
-        source.cluster,
-        str(archive),
-        brought,
-        data.release,
-        data.namespace,
-        frozenset(it.key for it in there),
+    mark = yield from emptying.taken(
+        "drill",
+        (run.id, source.cluster, str(archive)),
+        it.contents.objects(),
+        (data.release, data.namespace),
+        data.timeout,
     )
-    yield from apply_steps(_manifest(mark))
     if state.is_executing:
         it.mark = mark
         fleet_run.journal("drill", cluster=host.name, source=mark.source, archive=mark.archive)
@@ -257,22 +236,6 @@ def _about(path: Path, contents: Contents) -> Archive:
         envoy_gateway=manifest.get("envoy_gateway"),
         kinds=dict(sorted(Counter(it["kind"] for it in contents.objects()).items())),
     )
-
-
-def _manifest(mark: Mark) -> list[dict[str, Any]]:
-    before = marks.packed(mark.before)
-    return render(
-        "drill/mark.yaml.j2", host.name, name=marks.NAME, mark=_listed(mark), before=before
-    )
-
-
-def _listed(mark: Mark) -> dict[str, Any]:
-    """A mark for a template, which knows lists and no sets."""
-    return {**vars(mark), "namespaces": sorted(mark.namespaces), "before": ()}
-
-
-def _mark_path() -> str:
-    return kinds.path("v1", "ConfigMap", marks.NAMESPACE, marks.NAME)
 
 
 def _start(it: _UnderWay, after: str) -> None:
@@ -402,7 +365,7 @@ def emptied(data: Cluster) -> Steps:
     if not state.is_executing or it is None or it.mark is None:
         return
     it.record.emptied = emptying.empty(it.mark, data.timeout)
-    yield KubeCommand("DELETE", _mark_path(), ok=[404])
+    yield KubeCommand("DELETE", emptying.mark_path(), ok=[404])
 
 
 @fleet_operation()

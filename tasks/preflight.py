@@ -21,7 +21,7 @@ from tasks import change, controller, desired, envoy_gateway, gateways, public_i
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject, KubeObjects, ServedVersions
 from tasks.facts.tls import TlsSecrets
-from tasks.fleet import refusals, rights
+from tasks.fleet import refusals, rehearsed, rights
 from tasks.fleet import run as fleet_run
 from tasks.fleet.charts import Chart
 from tasks.fleet.guard import (
@@ -55,6 +55,7 @@ from tasks.plans import helm as releases
 from tasks.plans.chains import Held
 from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, KINDS, title
 from tasks.plans.preflight import Reason, warning
+from tasks.plans.rehearsals import copies, outcome
 from tasks.plans.served import missing_served
 
 Object = Mapping[str, Any]
@@ -140,6 +141,14 @@ def look(wanted: envoy_gateway.Desired, upgrading: bool) -> Steps:
 def judged(wanted: envoy_gateway.Desired, upgrading: bool) -> Verdict:
     """What preflight says of this cluster."""
     data, chart = wanted.data, wanted.chart
+    if data.rehearsal_source:
+        return Verdict(
+            "nothing",
+            (
+                "upgrades of others are rehearsed here (rehearsal_source), and it is upgraded by "
+                "no other run: leave it out with --limit",
+            ),
+        )
     now = _installed(data)
     found = change.read_lease(data)
     live = fact(KubeObjects, api_version=CRD_API, kind=CRD_KIND, metadata_only=True)
@@ -336,6 +345,7 @@ def _of_cluster(
     if version is None or now.good is None:
         return reasons
     if version != data.envoy_gateway_version:
+        reasons += _of_rehearsal(data, version, seen)
         reasons += behaviour.met(version, chart.version, seen.objects, wanted.values)
         reasons += way_back.reasons(version, seen.served, after, seen.used)
     return [
@@ -344,6 +354,21 @@ def _of_cluster(
         *_of_health(data, seen, classes, ours, interrupted),
         *expiry.reasons(ours, expiry.ends_of(seen.secrets), fleet_run.now()),
     ]
+
+
+def _of_rehearsal(data: Cluster, version: str, seen: Seen) -> list[Reason]:
+    """What the newest rehearsal of this cluster says of this upgrade; none is no word."""
+    try:
+        found = rehearsed.newest(data.rehearsal.folder, host.name)
+    except DeployError as error:
+        return [warning(one_line(error))]
+    wanted = data.envoy_gateway_version
+    if found is None or (found.before, found.after) != (version, wanted):
+        return []
+    digests = copies.digests(it for them in seen.objects.values() for it in them)
+    said = outcome.standing(found, digests, fleet_run.now(), data.rehearsal.days)
+    fleet_run.note(host, "rehearsal", outcome.summary(found, said))
+    return said
 
 
 def _of_priorities(wanted: envoy_gateway.Desired) -> list[Reason]:

@@ -139,6 +139,13 @@ def outcome(name: str) -> Outcome:
     return _works[name].outcome
 
 
+def archive(name: str) -> Archive:
+    """What was read for that restore. Raises LookupError where no archive was read."""
+    if name not in _works:
+        raise LookupError(f"{name}: no archive was read")
+    return _works[name].archive
+
+
 @fleet_operation()
 def opened(wanted: Desired, source: Source) -> Steps:
     """

@@ -81,14 +81,8 @@ def proven(data: Cluster, archive: Archive) -> Traffic:
     Wait until what was restored works, as far as it ever will, and ask it. Raises OperationError
     where the controller does not answer for it, or a listener takes no connection.
     """
-    found, seen = Traffic(), Seen((), (), (), ())
-
-    def missing() -> list[str]:
-        nonlocal seen
-        seen = _seen(data, archive)
-        return [*_missing(data, seen), *moved_ips.not_back(archive.addresses, seen.gateways)]
-
-    found.unmet = _last_word(missing, data.timeout)
+    found = Traffic()
+    found.unmet, seen = settled(data, archive)
     if not data.probe.enabled:
         fleet_run.note(host, "traffic", "not probed: probe.enabled is false")
         return found
@@ -122,6 +116,21 @@ def proven(data: Cluster, archive: Archive) -> Traffic:
         text = one.answer.text if one.answer else "no answer"
         fleet_run.note_answer(host, one.request.text, text)
     return found
+
+
+def settled(data: Cluster, archive: Archive) -> tuple[list[str], Seen]:
+    """
+    What says no in the end, a line each, and what is there then. Raises OperationError where the
+    controller does not answer for something.
+    """
+    seen = Seen((), (), (), ())
+
+    def missing() -> list[str]:
+        nonlocal seen
+        seen = _seen(data, archive)
+        return [*_missing(data, seen), *moved_ips.not_back(archive.addresses, seen.gateways)]
+
+    return _last_word(missing, data.timeout), seen
 
 
 def _seen(data: Cluster, archive: Archive) -> Seen:

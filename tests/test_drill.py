@@ -146,10 +146,15 @@ def fleet(folder: Path, server: ApiServer, targets: Mapping[str, Target], **more
 
 
 def run(
-    folder: Path, server: ApiServer, line: CommandLine, targets: Mapping[str, Target], *more: str
+    folder: Path,
+    server: ApiServer,
+    line: CommandLine,
+    targets: Mapping[str, Target],
+    *more: str,
+    deploy: str = "drill",
 ) -> Drilled:
     kubeconfig = server.write_kubeconfig(folder / "kubeconfig", *targets)
-    arguments = ["inventory/prod.py", "deploys/drill.py", "-y", *more]
+    arguments = ["inventory/prod.py", f"deploys/{deploy}.py", "-y", *more]
     outcome = line.run(folder, arguments, KUBECONFIG=str(kubeconfig))
     assert "Traceback" not in outcome.text
     evidence = [json.loads(it.read_text()) for it in folder.glob("runs/*/drill-*.json")]

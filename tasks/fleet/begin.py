@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: those that are where no key is here that opens one.
 CHANGING = (
     *("install", "upgrade", "gateways", "dynamic_routing", "adopt"),
-    *("crds", "rollback", "restore", "drill"),
+    *("crds", "rollback", "restore", "drill", "rehearse"),
 )
 BACKED_UP = ("upgrade", "crds", "rollback", "restore", "backup")
 OPENING = ("verify", "restore", "drill")

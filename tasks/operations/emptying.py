@@ -1,19 +1,25 @@
-"""A drill's target: everything that is on it, and what the drill brought taken away again."""
+"""
+The target of a drill or a rehearsal: everything that is on it, and what was brought there taken
+away again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pyinfra import host
+from pyinfra import host, state
+from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.exceptions import DeployError, OperationError
 
 from tasks.connectors.api import Api, ApiError, anew
 from tasks.connectors.command import METADATA_ONLY, Call, KubeCommand
 from tasks.facts.kube import KubeObject, KubeObjects, Resources
 from tasks.fleet.guard import Steps, fact, session
-from tasks.operations.kube import wait_until
+from tasks.fleet.render import render
+from tasks.operations import stand_ins
+from tasks.operations.kube import apply_steps, wait_until
 from tasks.plans import emptying, kinds
 from tasks.plans.emptying import NAME, NAMESPACE, Found, Mark
 from tasks.plans.evidence import Emptied
@@ -43,6 +49,52 @@ def read_mark() -> Mark | None:
             f"ConfigMap {NAMESPACE}/{NAME} cannot be read ({error}): empty this cluster by hand, "
             "then delete it"
         ) from error
+
+
+def taken(
+    what: str,
+    about: tuple[str, str, str],
+    objects: Sequence[Mapping[str, Any]],
+    place: tuple[str, str],
+    timeout: float,
+) -> Generator[PyinfraCommand, None, Mark]:
+    """
+    The steps that take an empty cluster: what an own run that was broken off left there goes first;
+    then it is noted what is there, before anything else is written. What is noted is returned.
+
+    + what: such as "drill"; + about: run, source and archive; + objects: that will be brought
+    + place: name and namespace of the Helm release
+
+    Raises DeployError where the cluster is not empty.
+    """
+    old = read_mark()
+    if old is not None:
+        host.log(f"{what} {old.run} of {old.source} was broken off here: what it left goes first")
+        if state.is_executing:
+            empty(old, timeout)
+            yield KubeCommand("DELETE", mark_path(), ok=[404])
+    release, namespace = place
+    brought = emptying.namespaces(objects, namespace, stand_ins.NAMESPACE)
+    there = everything()
+    in_the_way = emptying.in_the_way(there, objects, release, brought)
+    if in_the_way and (state.is_executing or old is None):
+        raise DeployError(
+            f"{in_the_way[0]} is there{_more(in_the_way)}: a {what} restores into an empty cluster "
+            "only, and deletes nothing that it did not bring: empty it, or name another target"
+        )
+    mark = Mark(*about, brought, release, namespace, frozenset(it.key for it in there))
+    yield from apply_steps(_manifest(mark))
+    return mark
+
+
+def _manifest(mark: Mark) -> list[dict[str, Any]]:
+    before = emptying.packed(mark.before)
+    listed = {**vars(mark), "namespaces": sorted(mark.namespaces), "before": ()}  # no sets there
+    return render("drill/mark.yaml.j2", host.name, name=NAME, mark=listed, before=before)
+
+
+def mark_path() -> str:
+    return kinds.path("v1", "ConfigMap", NAMESPACE, NAME)
 
 
 def empty(mark: Mark, timeout: float) -> Emptied:

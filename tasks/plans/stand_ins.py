@@ -191,6 +191,29 @@ def not_provable(objects: Iterable[Object]) -> dict[str, str]:
     return found
 
 
+def leaving(objects: Iterable[Object]) -> set[str]:
+    """The routes, by title, that send to a name or an address outside of the cluster."""
+    every = list(objects)
+    found = set()
+    for route in (it for it in every if it["kind"] in ROUTES):
+        for reference in references(route):
+            kind, key = reference.get("kind", "Service"), _of(route, reference)
+            behind = (it for it in every if it["kind"] == kind and _key(it) == key)
+            if any(_is_outside(it) for it in behind):
+                found.add(title(route))
+    return found
+
+
+def _is_outside(backend: Object) -> bool:
+    spec = backend["spec"]
+    names = _hostnames(backend) if backend["kind"] == "Backend" else ()
+    return (
+        spec.get("type") in ("ExternalName", "DynamicResolver")
+        or len(names) < len(spec.get("endpoints") or ())
+        or any(_service(it) is None for it in names)
+    )
+
+
 def _of_policy(policy: Object, route: Object, every: Sequence[Object]) -> str | None:
     kind, spec = policy["kind"], policy.get("spec") or {}
     if kind == "SecurityPolicy" and _targets(policy, route, every):

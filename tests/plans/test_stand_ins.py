@@ -301,3 +301,20 @@ def test_routes_that_a_connection_is_for() -> None:
         "TLSRoute shop/one",
     ]
     assert stand_ins.through(objects, "edge/other", "tcp") == []
+
+
+@pytest.mark.parametrize(
+    ("behind", "leaves"),
+    [
+        pytest.param(thing("Service", "cart"), False, id="a Service"),
+        pytest.param(thing("Service", "cart", type="ExternalName"), True, id="an outside name"),
+        pytest.param(backend({"fqdn": {"hostname": "blue.demo.svc"}}), False, id="of a Service"),
+        pytest.param(backend({"fqdn": {"hostname": "example.com"}}), True, id="a Backend outside"),
+        pytest.param(backend({"ip": {"address": "10.0.0.1"}}), True, id="an address"),
+        pytest.param(backend(type="DynamicResolver"), True, id="what the request names"),
+    ],
+)
+def test_routes_that_leave_the_cluster(behind: Object, leaves: bool) -> None:
+    ref = FAR if behind["kind"] == "Backend" else CART
+    found = stand_ins.leaving([route(ref), behind])
+    assert found == ({"HTTPRoute shop/cart"} if leaves else set())

@@ -13,7 +13,16 @@ from tasks.fleet.inventory.gateways import Gateway, PublicIp, Route
 from tasks.fleet.inventory.limits import Address, Limits, Time
 from tasks.fleet.inventory.monitoring import Diagnosis, Monitoring
 from tasks.fleet.inventory.proxies import Controller, Images, Proxy
-from tasks.fleet.inventory.runs import Backup, Hold, Notification, Probe, Proof, Silence, Window
+from tasks.fleet.inventory.runs import (
+    Backup,
+    Hold,
+    Notification,
+    Probe,
+    Proof,
+    Rehearsal,
+    Silence,
+    Window,
+)
 from tasks.fleet.inventory.teams import Team
 from tasks.plans import public_ips, requests, shards
 from tasks.plans.budget import parse_budget
@@ -37,7 +46,9 @@ Scenario = Literal[
 ]
 
 #: What preflight stops for unless the inventory says to go on all the same.
-Accepted = Literal["sick", "values", "disruption", "behaviour", "no-way-back", "address"]
+Accepted = Literal[
+    "sick", "values", "disruption", "behaviour", "no-way-back", "address", "rehearsal"
+]
 
 
 class Cluster(Strict):
@@ -97,6 +108,9 @@ class Cluster(Strict):
     drill_source: Annotated[list[Text], BeforeValidator(listed)] = []
     stand_in_image: Text | None = None
     scenario: Scenario | None = None
+    rehearsal_source: Annotated[list[Text], BeforeValidator(listed)] = []
+    keep: bool = False
+    rehearsal: Rehearsal = Rehearsal()
     rollback_to: Annotated[int, Field(ge=1)] | None = None
     certificates: list[Certificate] = []
     issuers: list[Issuer] = []

@@ -65,6 +65,16 @@ class Backup(Strict):
         return value
 
 
+class Rehearsal(Strict):
+    """
+    What an upgrade asks rehearsals. + folder: where deploys/rehearse.py keeps the newest of each
+    cluster; + days: how long one counts.
+    """
+
+    folder: Text = "rehearsals"
+    days: Annotated[int, Field(ge=1)] = 14
+
+
 class Window(Strict):
     """
     When a cluster may be changed. + opens, closes: "22:00" every day, or "2026-11-28T22:00" once;
