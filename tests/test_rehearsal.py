@@ -5,6 +5,8 @@ newest one is kept.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +104,36 @@ def test_the_newest_is_read_again(tmp_path: Path) -> None:
     folder, newest = tmp_path / "run", tmp_path / "rehearsals"
     folder.mkdir()
     digests = rehearsed.write(folder, str(newest), RECORD)
-    assert sorted(digests) == ["rehearsal-weu-1_a.json", "rehearsal-weu-1_a.md"]
+    assert sorted(digests) == [f"rehearsal-weu-1_a.{it}" for it in ("html", "json", "md")]
     assert rehearsed.newest(str(newest), "weu-1/a") == RECORD
     assert rehearsed.newest(str(newest), "weu-2") is None
     assert newest.stat().st_mode & 0o777 == 0o700
     assert {it.stat().st_mode & 0o777 for it in [*folder.iterdir(), *newest.iterdir()]} == {0o600}
     page = (folder / "rehearsal-weu-1_a.md").read_text()
-    assert "# Rehearsal of weu-1/a on empty: breaks" in page
-    assert "- error: HTTPRoute shop/cart: is gone" in page
+    assert "# Rehearsal of weu-1/a: breaks" in page
+    assert "| error | is gone | HTTPRoute shop/cart |" in page
+
+
+def test_a_run_of_several_has_one_page_of_them_all(tmp_path: Path) -> None:
+    for it in ("weu-1", "weu-2", "neu-1"):
+        what = RECORD.outcome if it == "neu-1" else Outcome()
+        rehearsed.write(tmp_path, str(tmp_path), replace(RECORD, source=it, outcome=what))
+    page = (tmp_path / "rehearsals.md").read_text()
+    assert page.startswith("# Rehearsals of 3 clusters\n")
+    assert "| neu-1 | 1.8.3 → 1.9.1 | breaks |\n| weu-1, weu-2 | 1.8.3 → 1.9.1 | nothing" in page
+    html = (tmp_path / "rehearsals.html").read_text()
+    assert "Rehearsals of 3 clusters: 2 outcomes" in html
+    assert not re.search(r"(src|href)=.(?!#)|url\(|@import|<script", html)
+
+
+def test_nothing_of_a_cluster_is_markup(tmp_path: Path) -> None:
+    words = "<script>alert(1)</script> | `x`"
+    found = Outcome(refused=(Change("object", words, words, "error"),))
+    record = replace(RECORD, outcome=found, problems=[words], kinds={words: 1}, who=words)
+    pages = rehearsed.pages([record])
+    assert "<script>" not in pages["html"]
+    assert pages["html"].count("&lt;script&gt;") == 6
+    assert r"| error | <script>alert(1)</script> \| `x` |" in pages["md"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,18 +12,19 @@ from pyinfra.api.exceptions import DeployError
 from tasks.fleet.render import SAFE
 from tasks.fleet.report import plain, put, templates
 from tasks.plans.rehearsals import outcome
+from tasks.plans.rehearsals.groups import groups
 from tasks.plans.rehearsals.outcome import Rehearsal
 
 
 def write(folder: Path, newest: str, record: Rehearsal) -> dict[str, str]:
     """
-    ``rehearsal-<source>.json`` and ``.md`` into the folder of the run, and the JSON as
+    ``rehearsal-<source>.json``, ``.md`` and ``.html`` into the folder of the run, beside them
+    ``rehearsals.md`` and ``.html`` of all that the run has rehearsed so far, and the JSON as
     ``<newest>/<source>.json``, 0600; the SHA-256 of each by its name. Raises DeployError.
     """
     document, name = plain(outcome.document(record)), SAFE.sub("_", record.source)
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    page = templates("rehearsal").get_template("report.md.j2")
-    texts = {"json": text, "md": page.render(rehearsal=record, sections=record.outcome.sections)}
+    texts = {"json": text, **pages([outcome.read(document)])}
     digests = {}
     try:
         Path(newest).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -31,12 +33,27 @@ def write(folder: Path, newest: str, record: Rehearsal) -> dict[str, str]:
             path = folder / f"rehearsal-{name}.{ending}"
             put(path, content)
             digests[path.name] = sha256(content.encode()).hexdigest()
+        found = [*folder.glob("rehearsal-*.json")]
+        if len(found) > 1:
+            records = [outcome.read(json.loads(it.read_text(encoding="utf-8"))) for it in found]
+            for ending, content in pages(records).items():
+                put(folder / f"rehearsals.{ending}", content)
     except OSError as error:
         raise DeployError(
             f"{error.filename} cannot be written ({error.strerror}): correct rehearsal.folder, or "
             "make room"
         ) from error
     return digests
+
+
+def pages(records: Iterable[Rehearsal]) -> dict[str, str]:
+    """One page of them by how its file ends; clusters that showed the same are told once."""
+    found, environment = groups(records), templates("rehearsal")
+    said = {"groups": found, "clusters": sum(len(it.rehearsals) for it in found)}
+    return {
+        ending: environment.get_template(f"report.{ending}.j2").render(said)
+        for ending in ("md", "html")
+    }
 
 
 def newest(folder: str, source: str) -> Rehearsal | None:
