@@ -24,7 +24,8 @@ PYTEST := $(PYTHON) -m pytest $(PYTEST_ARGS)
 # (options, no files) may leave one without a test, which pytest calls 5.
 SIDE_BY_SIDE := $(MAKE) --jobs=2 --keep-going ROWS=two
 # A machine of CI may stand still for seconds, and its clusters with it: a test that fails is run again, twice at most, and listed.
-LAB_PYTEST = $(ROOT) $(PYTEST) -m 'lab and not nightly' --timeout=$(LAB_TIMEOUT) --reruns=2 -rR
+# A lab that is broken ends its row instead of failing every test in its turn.
+LAB_PYTEST = $(ROOT) $(PYTEST) -m 'lab and not nightly' --timeout=$(LAB_TIMEOUT) --reruns=2 -rR --maxfail=6 --durations=12 --durations-min=20
 OR_NONE := $(if $(PYTEST_ARGS),|| [ $$? = 5 ])
 # Where whole runs of pyinfra are: half of the time of the unit tests.
 RUN_TESTS := tests/fleet $(addprefix tests/test_,aks.py azure_outage.py certificates.py control_plane.py copies.py issuers.py preflight.py \

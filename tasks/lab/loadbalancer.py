@@ -25,6 +25,10 @@ from tasks.lab.state import Cluster, Lab
 
 SERVICES = "/api/v1/services"
 SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
+#: Seconds after which a collection is listed anew: a watch whose server was reset may stay silent.
+ANEW = 60
+#: Seconds between two looks at the host's routes to public addresses.
+LOOK = 5.0
 
 
 def process(lab: Lab) -> Process:
@@ -51,10 +55,13 @@ class Watched:
     def _follow(self) -> None:
         while True:
             try:
-                for kind, content in self._api.watch(self._path):
+                for kind, content in self._api.watch(self._path, ANEW):
                     self._take(kind, content)
                     self._changed.set()
             except ApiError:
+                time.sleep(0.5)
+            except Exception as error:  # a thread that is gone would go on with what was there
+                say(f"{self._api.cluster.name}: the watch of {self._path} broke: {error!r}")
                 time.sleep(0.5)
 
     def _take(self, kind: str, content: Object) -> None:
@@ -82,6 +89,7 @@ class Balancer:
         self._leaving = forwarding.Leaving()
         self._rules = ""
         self._public: set[str] | None = None
+        self._looked = 0.0
         self._told: dict[str, str] = {}
         self._complaint = ""
 
@@ -140,9 +148,9 @@ class Balancer:
         block = ", ".join([self._cluster.load_balancer_range, *sorted(public)])
         verdicts = self._cloud.verdicts(arriving)
         self._put_in_force(forwarding.rules(arriving, f"{{ {block} }}", verdicts))
-        if public != self._public:
+        if public != self._public or time.monotonic() - self._looked > LOOK:
             network.send_public(lab, self._cluster, public)
-            self._public = public
+            self._public, self._looked = public, time.monotonic()
 
     def _put_in_force(self, rules: str) -> None:
         if rules != self._rules:

@@ -1,12 +1,14 @@
 """A small lab of its own for the tests of the lab, so that nobody else's is disturbed."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tasks.lab.processes import log_folder
 from tests.lab.running import NAME, VERSION, LabUnderTest, run, until
 
 
@@ -49,7 +51,10 @@ def gateway(lab: LabUnderTest) -> str:
 
 
 class Reruns:
-    """Says at once why a test is run again: that it passes later would hide it."""
+    """
+    Says at once why a test is run again: that it passes later would hide it. With the last words of
+    the lab's load balancer, for nobody else tells why no request arrives.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -60,8 +65,14 @@ class Reruns:
         if outcome == "rerun" and terminal is not None:
             lines = [it for it in report.longreprtext.splitlines() if it.startswith(("E ", ">"))]
             terminal.ensure_newline()
-            for line in [f"runs again: {report.nodeid}", *lines[:6], *lines[6:][-8:]]:
+            said = [f"runs again: {report.nodeid}", *lines[:6], *lines[6:][-8:], *_said()]
+            for line in said:
                 terminal.write_line(line[:400])
+
+
+def _said() -> list[str]:
+    log = log_folder(os.environ.get("ENVOYFLEET_LAB", NAME), "lab") / "load-balancer.log"
+    return log.read_text(errors="replace").splitlines()[-4:] if log.exists() else []
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -259,6 +259,9 @@ def test_a_dead_api_server_leaves_the_fleet_untouched(fleet: Fleet) -> None:
         ended = fleet.pyinfra("upgrade", "-y")
     finally:
         fleet.fault(last, "apiserver-killed", "off")
+    # The controller lost its Lease meanwhile and begins anew: sick, for as long as that takes.
+    deployment = ("deployment/envoy-gateway", "-n", "envoy-gateway-system")
+    fleet.kubectl(last, "rollout", "status", *deployment, "--timeout=240s")
     assert ended.code == 5, ended.text
     assert list(fleet.statuses().values()) == ["held", "held", "held", "unreachable"]
     assert {fleet.version(name) for name in fleet.names} == {OLD}

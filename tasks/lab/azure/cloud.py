@@ -27,7 +27,7 @@ class Landscape:
     """What Azure has, read off its file whenever that changes: asking it would cost calls."""
 
     def __init__(self, file: Path) -> None:
-        self._file, self._seen = file, (0, 0)
+        self._file, self._seen = file, (0, 0, 0)
         self._content: Object = {}
         self._resources: dict[str, Object] = {}
         self._reading = threading.Lock()
@@ -37,7 +37,7 @@ class Landscape:
         with self._reading:
             try:
                 is_now = self._file.stat()
-                mark = (is_now.st_mtime_ns, is_now.st_ino)
+                mark = (is_now.st_mtime_ns, is_now.st_ino, is_now.st_size)
                 if mark != self._seen:
                     self._content = json.loads(self._file.read_text())
                     found = self._content.get("resources") or []
@@ -112,6 +112,9 @@ class Cloud:
                     say(f"{self._cluster.name}: {problem}")
                     self._complaint = str(problem)
                 time.sleep(max(2, getattr(problem, "retry_after", 0)))
+            except Exception as error:  # such as a resource without its properties
+                say(f"{self._cluster.name}: the cloud's controller broke: {error!r}")
+                time.sleep(2)
             time.sleep(0.2)
 
     def _step(self) -> None:
