@@ -65,6 +65,8 @@ class Asked:
 def ours(job: Job) -> Asked:
     pyinfra = Path(sys.executable).parent / "pyinfra"
     command: list[str | Path] = [pyinfra, "fleet.py", f"deploys/{DEPLOYS[job.work]}.py", "-y"]
+    if job.work == OBJECTS:  # the others force their will on fields of anybody, too
+        command += ["--data", "take_back=true"]
     return Asked(command, {**EVERYBODYS, CHANGE: job.change, "NO_COLOR": "1"})
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.lab.api import Api
+from tasks.lab.api import Api, ApiError
 from tasks.plans.kinds import path
 
 RELEASES = (
@@ -36,7 +36,11 @@ def wrong(api: Api, chart: str, objects: Sequence[Mapping[str, Any]], name: str)
             found.append(f"release {name} is {has}, {status}, and should be {chart}, deployed")
     for it in objects:
         meta = it["metadata"]
-        there = api.get(path(it["apiVersion"], it["kind"], meta.get("namespace"), meta["name"]))
+        try:
+            there = api.get(path(it["apiVersion"], it["kind"], meta.get("namespace"), meta["name"]))
+        except ApiError as error:
+            found.append(f"{it['kind']} {meta['name']}: {error}")
+            continue
         if not _within(it.get("spec", {}), there.get("spec", {})):
             found.append(f"{it['kind']} {meta['name']} is not as wanted")
     return found

@@ -26,7 +26,7 @@ from tasks.lab.state import Cluster, Lab
 SERVICES = "/api/v1/services"
 SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
 #: Seconds after which a collection is listed anew: a watch whose server was reset may stay silent.
-ANEW = 60
+ANEW = 30
 #: Seconds between two looks at the host's routes to public addresses.
 LOOK = 5.0
 

@@ -218,3 +218,5 @@ def test_an_address_outlives_its_cluster_and_moves_to_another(azure: Azure) -> N
         for role in roles:
             azure.run("delete", role)
     until("no load balancer with it", lambda: answers(address) is None)
+    again = run("azure", "return", first, name=azure.lab.name)
+    assert (again.returncode, f"{first} is not lost" in again.stderr) == (2, True), again.stderr

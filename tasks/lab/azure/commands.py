@@ -111,8 +111,11 @@ def lose(lab: Lab, name: str) -> None:
 
 def bring_back(lab: Lab, name: str) -> None:
     cluster = lab.member(name)
-    ordered(lab, "return", cluster=name)
     faults = state.faults(cluster)
+    if ordered(lab, "get", id=fleet.cluster_id(lab, cluster)) is None:
+        ordered(lab, "return", cluster=name)
+    elif "apiserver-killed" not in faults:  # a new node resource group would take its addresses
+        raise UsageError(f"{name} is not lost: Azure has it, and its API server runs")
     faults.pop("apiserver-killed", None)
     state.keep_faults(cluster, faults)
     server = control_plane.apiserver(lab, cluster)

@@ -49,6 +49,12 @@ def reset(fleet: Fleet, cluster: str, api: Api, values: dict[str, Any]) -> None:
 
     + values: those of the release of 1.8.3
     """
+    older(fleet, cluster, api, values)
+    unsettle(api)
+
+
+def older(fleet: Fleet, cluster: str, api: Api, values: dict[str, Any]) -> None:
+    """The release of 1.8.3, whatever the newest one is or is stuck in."""
     records = api.get(f"{SECRETS}?labelSelector=owner%3Dhelm,name%3D{RELEASE}")["items"]
     for it in records:
         if it["metadata"]["labels"]["status"] in releases.STUCK:
@@ -65,7 +71,6 @@ def reset(fleet: Fleet, cluster: str, api: Api, values: dict[str, Any]) -> None:
         check=True,
         timeout=150,
     )
-    unsettle(api)
 
 
 def values_of(fleet: Fleet, cluster: str) -> dict[str, Any]:
