@@ -11,9 +11,11 @@ import pytest
 
 from tests.api_server import ApiServer
 from tests.command_line import CommandLine, Outcome
+from tests.faults.__main__ import DEPLOYS
+from tests.faults.array import MOMENTS, READING, THRICE, moments, trials
 from tests.faults.judged import judged
-from tests.faults.kinds import KINDS
-from tests.faults.running import ALWAYS, ONCE, proxied
+from tests.faults.kinds import FAMILIES, KINDS
+from tests.faults.running import ALWAYS, ONCE, Place, proxied
 from tests.fleet.test_run import Case, prepared
 from tests.stand_in import with_envoy_gateway
 from tests.test_preflight import DATA, WELL, crds_of, old_release, write_chart
@@ -40,7 +42,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, command_line: CommandLine) -> 
             def run(kind: str, first: int, times: int) -> Outcome:
                 file = folder / "kubeconfig"
                 user = {"token": "t0p-s3cret"}
-                kubeconfig = proxy.kubeconfig(file, user, ["weu-1"], kind, first, times)
+                where = Place(first, times)
+                kubeconfig = proxy.kubeconfig(file, user, ["weu-1"], kind, where)
                 words = ["inventory/prod.py", "deploys/status.py"]
                 return command_line.run(folder, words, KUBECONFIG=str(kubeconfig))
 
@@ -91,3 +94,32 @@ def test_what_is_said(run: Run, kind: str, said: str) -> None:
 
 def test_there_are_enough_of_them() -> None:
     assert len(KINDS) >= 40
+
+
+WHOLE = [*trials({**{it.name: it.writes for it in DEPLOYS.values()}})]
+
+
+def test_each_kind_is_of_one_family_and_tried() -> None:
+    assert sorted(it for kinds in FAMILIES.values() for it in kinds) == sorted(KINDS)
+    assert {it.kind for it in WHOLE} == set(KINDS)
+
+
+def test_each_deploy_meets_each_family_and_each_moment() -> None:
+    met = {(it.deploy, it.family) for it in WHOLE}
+    at = {(it.deploy, it.moment) for it in WHOLE}
+    for deploy in DEPLOYS.values():
+        due = {it for it in FAMILIES if deploy.writes or it != THRICE}
+        assert {family for name, family in met if name == deploy.name} == due
+        when = set(MOMENTS) if deploy.writes else set(READING)
+        assert {moment for name, moment in at if name == deploy.name} == when
+
+
+def test_each_family_comes_at_each_moment_that_it_has() -> None:
+    met = {(it.family, it.moment) for it in WHOLE}
+    due = {
+        (family, moment)
+        for family, kinds in FAMILIES.items()
+        for kind in kinds
+        for moment in moments(kind, True)
+    }
+    assert met == due

@@ -275,6 +275,38 @@ OWNED = 'Apply failed with 1 conflict: conflict with "kubectl" using v1: .spec.l
 ENDS = "unable to create new content in namespace edge because it is being terminated"
 GARBAGE = Reply(body=b'{"kind": "List", "items": [{"met\xff\xfe\x00')
 
+#: By what they are like, so that each deploy meets one of each.
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "overloaded": (
+        *("429 with Retry-After", "429", "429 for an hour", "500", "502 page", "503", "504"),
+    ),
+    "rights": ("401", "403", "404 page"),
+    "refused writes": (
+        *("409", "413", "415", "422", "webhook refuses", "webhook is late", "quota"),
+        *("field managers", "namespace terminates", "reset after it was done"),
+    ),
+    "lists": (
+        *("410", "schema changed", "every item twice", "no status", "no metadata"),
+        *("pages expire", "pages without end"),
+    ),
+    "discovery": ("no group is served", "partial discovery", "another cluster", "no version"),
+    "no answer of its own": (
+        *("a failure that says 200", "sign-in page", "redirect", "nothing", "null", "a list"),
+    ),
+    "damaged": (
+        *("garbage", "half of it", "too long a length", "too short a length", "broken chunk"),
+        *("cut chunk", "broken gzip", "cut gzip", "no HTTP", "endless head", "clock jumps"),
+    ),
+    "broken off": (
+        *("closed", "reset", "reset in the head", "reset in the body"),
+        *("drip", "stalled", "stalled in the body"),
+    ),
+    "no connection": (
+        *("expired certificate", "self-signed certificate", "certificate of another name"),
+        *("no TLS", "refused", "no such name"),
+    ),
+}  # fmt: skip
+
 KINDS: dict[str, Kind] = {
     # The API server says so.
     "429 with Retry-After": Kind(

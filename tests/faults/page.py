@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.array import MOMENTS
 from tests.faults.judged import Judged
-from tests.faults.kinds import KINDS
+from tests.faults.kinds import FAMILIES, KINDS
 from tests.faults.running import ALWAYS
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
@@ -16,9 +17,13 @@ HEAD = """\
 
 `make faults` writes this page. A proxy stands between whole runs of pyinfra and the real API
 server of a lab cluster (tests/faults/), and answers one request of a run, or all from one on, in
-its place. **Right** is: the run ended as it does without the fault, with the same lines and exit
-code. **Stopped** is: it ended with another exit code than 0 and said, in a line, which cluster it
-is and why. **Told** is: the exit code without the fault, and a line that says what was not read.
+its place. Each deploy meets one kind of each family, each family comes at each moment: while
+connecting, while reading, and at the first and a later write (tests/faults/array.py).
+
+**Right** is: the run ended as it does without the fault, with the same lines and exit
+code. **Stopped** is: it ended with another exit code than 0 and said which cluster it is, why, at
+which step, and the next command; with exit 3 it is a finding that says so. **Told** is: the exit
+code without the fault, and a line that says what was not read. **Not met** is: it asked too little.
 **Wrong** would be a traceback, the name of an error of Python's, an exit code 0 with
 another result, or more than 150 seconds.
 
@@ -27,11 +32,11 @@ another result, or more than 150 seconds.
 
 @dataclass(frozen=True)
 class Row:
-    """+ first, times: which request met it, and how many did"""
+    """+ moment, times: when a request met it, and how many did"""
 
     deploy: str
     kind: str
-    first: int
+    moment: str
     times: int
     code: int
     seconds: float
@@ -39,16 +44,18 @@ class Row:
 
     @property
     def text(self) -> str:
-        many = "on" if self.times == ALWAYS else "once"
+        many = "from there on" if self.times == ALWAYS else "once"
         said = self.judged.why or self.judged.line
         return (
-            f"{self.kind}, request {self.first} {many}: {self.judged.verdict}, exit {self.code}, "
+            f"{self.kind}, {self.moment}, {many}: {self.judged.verdict}, exit {self.code}, "
             f"{self.seconds:.0f} s {said}"
         )
 
 
 def page(rows: Sequence[Row]) -> str:
-    return HEAD + "\n".join([*_summary(rows), "", *_kinds(rows), "", *_deploys(rows), ""])
+    return HEAD + "\n".join(
+        [*_summary(rows), "", *_kinds(rows), "", *_moments(rows), "", *_deploys(rows), ""]
+    )
 
 
 def _count(rows: Sequence[Row], verdict: str) -> int:
@@ -60,7 +67,7 @@ def _summary(rows: Sequence[Row]) -> Iterator[str]:
     yield (
         f"{len(rows)} runs, {len(kinds)} kinds of faults, {len(deploys)} deploys: "
         f"{_count(rows, 'right')} right, {_count(rows, 'told')} told, "
-        f"{_count(rows, 'stopped')} stopped, "
+        f"{_count(rows, 'stopped')} stopped, {_count(rows, 'not met')} not met, "
         f"{_count(rows, 'wrong')} wrong."
     )
 
@@ -75,13 +82,22 @@ def _kinds(rows: Sequence[Row]) -> Iterator[str]:
         yield f"| {name} | {kind.what} | {len(of)} | {counts} | {_cell(line)} |"
 
 
+def _moments(rows: Sequence[Row]) -> Iterator[str]:
+    yield f"| family | {' | '.join(MOMENTS)} |"
+    yield f"| --- |{' --- |' * len(MOMENTS)}"
+    for name, of in FAMILIES.items():
+        met = [it.moment for it in rows if it.kind in of and it.judged.verdict != "not met"]
+        yield f"| {name} | {' | '.join(str(met.count(it)) for it in MOMENTS)} |"
+
+
 def _deploys(rows: Sequence[Row]) -> Iterator[str]:
-    yield "| deploy | faults | right | told | stopped | wrong |"
+    yield "| deploy | met | right | told | stopped | wrong |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for name in dict.fromkeys(it.deploy for it in rows):
         of = [it for it in rows if it.deploy == name]
+        met = len(of) - _count(of, "not met")
         counts = " | ".join(str(_count(of, it)) for it in ("right", "told", "stopped", "wrong"))
-        yield f"| {name} | {len(of)} | {counts} |"
+        yield f"| {name} | {met} | {counts} |"
 
 
 def _cell(line: str) -> str:

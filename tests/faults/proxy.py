@@ -1,10 +1,11 @@
 """
 A proxy before API servers that does one kind of harm, as the address says that it is asked at:
 
-    http://127.0.0.1:<port>/<kind>/<first>/<times>/<run>/<cluster>/api/v1/...
+    http://127.0.0.1:<port>/<kind>/<of>/<first>/<times>/<run>/<cluster>/api/v1/...
 
 The ``first`` request of a run that the kind is about meets it, and those after it, ``times`` in
-all. Nothing is switched, so runs do not disturb each other. Its own process:
+all; ``of`` is "any", or "writes" where these alone count. Nothing is switched, so runs do not
+disturb each other. Its own process:
 
     python -m tests.faults.proxy UPSTREAMS
 
@@ -74,6 +75,8 @@ class Proxy:
     met: Counter[str] = field(default_factory=Counter)
     #: By run: how many of them it was done to.
     done: Counter[str] = field(default_factory=Counter)
+    #: By run: how many of all were to change something.
+    writes: Counter[str] = field(default_factory=Counter)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -91,16 +94,19 @@ class Proxy:
         pairs = (it.partition(":") for it in lines[1:] if it)
         headers = {key.lower(): value.strip() for key, _, value in pairs}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        if target.startswith("/met/"):  # how many requests of a run met their fault
-            return await kinds.answered(writer, kinds.Reply(body=b"%d" % self.done[target[5:]]))
-        _, name, first, times, run, cluster, rest = target.split("/", 6)
+        if target.startswith("/met/"):  # how many requests of a run met their fault, and wrote
+            counted = {"met": self.done[target[5:]], "writes": self.writes[target[5:]]}
+            return await kinds.answered(writer, kinds.Reply(body=json.dumps(counted).encode()))
+        _, name, of, first, times, run, cluster, rest = target.split("/", 7)
         request = Request(method, f"/{rest}", headers, body, self.upstreams[cluster])
         if "upgrade" in headers:
             await self._tunnel(request, reader, writer)
             return False
         kind = kinds.KINDS[unquote(name)]
-        reply = await request.forwarded() if kind.asks or not kind.about(request) else None
-        if kind.about(request):
+        self.writes[run] += kinds.writes(request)
+        about = kind.about(request) and (of == "any" or kinds.writes(request))
+        reply = await request.forwarded() if kind.asks or not about else None
+        if about:
             self.met[run] += 1
             if int(first) <= self.met[run] < int(first) + int(times):
                 self.done[run] += 1

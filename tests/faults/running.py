@@ -23,6 +23,15 @@ _runs = count()
 
 
 @dataclass(frozen=True)
+class Place:
+    """+ first: of the requests that the kind is about, and in ``writes`` of those that write"""
+
+    first: int
+    times: int
+    writes: bool = False
+
+
+@dataclass(frozen=True)
 class FaultProxy:
     folder: Path
     ports: Mapping[str, int]
@@ -30,11 +39,16 @@ class FaultProxy:
 
     def met(self, kind: str) -> bool:
         """Whether a request of the newest run met its fault."""
-        if KINDS[kind].tls or KINDS[kind].address:
-            return True
+        return bool(KINDS[kind].tls or KINDS[kind].address or self._counted("met"))
+
+    def wrote(self) -> bool:
+        """Whether the newest run asked for a change."""
+        return self._counted("writes") > 0
+
+    def _counted(self, what: str) -> int:
         url = f"http://127.0.0.1:{self.ports['http']}/met/{self.runs[-1]}"
         with urlopen(url, timeout=30) as reply:
-            return int(reply.read()) > 0
+            return int(json.loads(reply.read())[what])
 
     def kubeconfig(
         self,
@@ -42,8 +56,7 @@ class FaultProxy:
         user: Mapping[str, Any],
         names: list[str],
         kind: str,
-        first: int,
-        times: int,
+        place: Place,
     ) -> Path:
         """One for a run, whose requests meet this kind of fault."""
         about, run = KINDS[kind], f"run-{next(_runs)}"
@@ -52,13 +65,9 @@ class FaultProxy:
         port = self.ports[about.tls or "http"]
         base = about.address or f"{scheme}://127.0.0.1:{port}"
         trust = {"certificate-authority": str(self.folder / AUTHORITY)} if about.tls else {}
-        clusters = [
-            {
-                "name": it,
-                "cluster": {"server": f"{base}/{quote(kind)}/{first}/{times}/{run}/{it}", **trust},
-            }
-            for it in names
-        ]
+        of = "writes" if place.writes else "any"
+        base = f"{base}/{quote(kind)}/{of}/{place.first}/{place.times}/{run}"
+        clusters = [{"name": it, "cluster": {"server": f"{base}/{it}", **trust}} for it in names]
         document = {
             "contexts": [{"name": it, "context": {"cluster": it, "user": "us"}} for it in names],
             "clusters": clusters,
