@@ -89,6 +89,7 @@ class KubeConnector(BaseConnector):
         super().__init__(state, host)
         self._api: Api | None = None
         self._scratch: Path | None = None
+        self._read_config: dict[str, Any] | None = None
 
     @staticmethod
     @override
@@ -150,8 +151,14 @@ class KubeConnector(BaseConnector):
         claim_identity(self.state, self.host, uid)
 
     def _config(self) -> dict[str, Any]:
-        """A kubeconfig of this one cluster."""
-        return kubeconfig.one_context(self.data["kube_context"], self.data["kube_config"])
+        """
+        A kubeconfig of this one cluster, as it was first read: a file that is replaced while the
+        run goes on must not lead its programs to another one.
+        """
+        if self._read_config is None:
+            context, file = self.data["kube_context"], self.data["kube_config"]
+            self._read_config = kubeconfig.one_context(context, file)
+        return self._read_config
 
     def _opened(self) -> Api:
         from tasks.connectors.api import Api

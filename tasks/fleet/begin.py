@@ -153,9 +153,20 @@ def checked_before_connecting(state: Any) -> None:
     if not run.dry and not all(_only_looks(run, it) for it in run.clusters.values()):
         resume.go_on(run)
         approve.check(run)
-        (run.folder / "stop").unlink(missing_ok=True)  # it was asked of an earlier process
+        _forget_stop(run)
     run.report = Recorder(run)
     state.add_callback_handler(run.report)
+
+
+def _forget_stop(run: Run) -> None:
+    """It was asked of an earlier process. Raises Refused where runs/ is no folder to write into."""
+    try:
+        (run.folder / "stop").unlink(missing_ok=True)
+    except OSError as error:
+        raise Refused(
+            f"{run.folder} cannot be written ({error.strerror}): a run keeps its journal there: "
+            "correct that"
+        ) from error
 
 
 def _take_shard(run: Run) -> None:

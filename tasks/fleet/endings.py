@@ -30,6 +30,7 @@ def patch(cli: Any) -> None:
 
     def leave() -> NoReturn:
         finish()
+        _leave_unheard()
         sys.exit(current().exit_code())
 
     def confirm(message: str) -> bool:
@@ -47,8 +48,10 @@ def patch(cli: Any) -> None:
     def show(error: Any, file: Any = None) -> None:
         lines, _ = _ending(error)
         for line in lines:
-            click.secho(line, fg="red", err=True)
+            with suppress(OSError):
+                click.secho(line, fg="red", err=True)
         finish()
+        _leave_unheard()
 
     ask = cli._do_confirm
     cli._exit = leave
@@ -57,6 +60,18 @@ def patch(cli: Any) -> None:
         cls = getattr(exceptions, kind)
         cls.show = show
         cls.exit_code = property(lambda error: _ending(error)[1])
+
+
+def _leave_unheard() -> None:
+    """
+    What is left to say where nobody listens any more goes nowhere: Python would end with 120
+    (Python docs, signal, "Note on SIGPIPE").
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _ending(error: Any) -> tuple[list[str], int]:

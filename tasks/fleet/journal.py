@@ -30,6 +30,7 @@ NEEDED: dict[str, dict[str, type]] = {
 class Journal:
     """
     Append-only, one JSON object a line, on the disk before ``write`` returns. No secret values.
+    Raises OSError where a line cannot be written; then nothing of it is there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,9 +67,19 @@ class Journal:
         """
         entry = {"event": event, "at": at, **details, "before": self._before}
         line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
-        os.write(self._file, line)
-        os.fsync(self._file)
+        self._append(line)
         self._before = sha256(line).hexdigest()
+
+    def _append(self, line: bytes) -> None:
+        """The whole line or nothing of it: half a line would look like an altered journal."""
+        end, left = os.lseek(self._file, 0, os.SEEK_END), line
+        try:
+            while left:  # a disk that gets full takes a part, and says so of the next
+                left = left[os.write(self._file, left) :]
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, end)
+            raise
 
 
 def read(path: Path) -> tuple[list[dict[str, Any]], str | None]:

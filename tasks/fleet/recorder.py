@@ -4,12 +4,15 @@ Listens to pyinfra while it runs, keeps the journal, and says at the end how eac
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -151,24 +154,46 @@ class Recorder(BaseStateCallback):
         run = self.run
         if run.audit:
             return
-        if run.journal is None:
-            self._begin_journal()
-        assert run.journal is not None
-        run.journal.write(event, fleet_run.stamp(), **details)
+        if run.broken is not None:
+            raise fleet_run.Unwritable(run.broken)
+        try:
+            if run.journal is None:
+                self._begin_journal()
+            assert run.journal is not None
+            run.journal.write(event, fleet_run.stamp(), **details)
+        except (OSError, fleet_run.Refused) as error:
+            raise fleet_run.Unwritable(self._broken(error)) from error
+
+    def _broken(self, error: OSError | fleet_run.Refused) -> str:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        why = getattr(cause, "strerror", None) or error
+        self.run.broken = (
+            f"{self.run.folder} cannot be written ({why}): what is not written down is not done: "
+            "make room there, then run the same command again"
+        )
+        return self.run.broken
 
     def _begin_journal(self) -> None:
+        try:
+            self._open_journal()
+        except (OSError, fleet_run.Refused):
+            if self.run.journal is not None and not self.run.before:  # nothing was done yet
+                shutil.rmtree(self.run.folder, ignore_errors=True)
+            self.run.journal = None
+            raise
+
+    def _open_journal(self) -> None:
         from tasks.fleet import resume
-        from tasks.fleet.journal import Journal
 
         run = self.run
         if run.before:
-            run.journal = Journal.going_on(run.folder)
+            run.journal = journal.Journal.going_on(run.folder)
             run.journal.write("run goes on", fleet_run.stamp(), process=resume.myself(run))
             self._tell_of_the_start("goes on")
             return
         while run.folder.exists():  # two runs of one second
             run.started = run.started.replace(microsecond=0) + fleet_run.ONE_SECOND
-        run.journal = Journal(run.folder)
+        run.journal = journal.Journal(run.folder)
         run.journal.write(
             "run",
             fleet_run.stamp(),
@@ -221,12 +246,20 @@ class Recorder(BaseStateCallback):
             elif under_way := [it.name for it in result.steps if it.status == "running"]:
                 result.status = "interrupted"
                 result.why = f"in the middle of {under_way[-1]}: run the same command again"
+            elif run.broken is not None and self._has_more(host, result):
+                result.status = "interrupted"
+                result.why = "not all of its steps were begun: run the same command again"
             elif result.steps and state.is_executing:
                 result.status = "unchanged"
                 changed_now = any(it.status == "changed" for it in result.steps)
                 if changed_now or host.name in self._changed_before:
                     result.status = "done"
         return sorted(self.clusters.values(), key=lambda it: (it.ring, it.name))
+
+    def _has_more(self, host: Any, result: ClusterResult) -> bool:
+        """Whether steps of this cluster were not begun."""
+        begun = result.steps[self._replayed.get(result.name, 0) :]
+        return len(begun) < len(self.run.state.ops[host])
 
     def finish(self) -> None:
         """Print how it ended; write the report where anything was executed."""
@@ -241,19 +274,32 @@ class Recorder(BaseStateCallback):
             return
         self.run.finish_audit(results)
         code = self.run.exit_code()
-        self._print(results, code)
+        with suppress(OSError):  # whoever listened has gone
+            self._print(results, code)
         if self.run.journal is None:
             return
         counts = Counter(it.status for it in results)
         notify.event("end", f"{self.run.deploy} ended with exit {code}", counts, code)
         notify.flush()
-        entries, _ = journal.read(self.run.journal.path)
-        planned = plan.write(self.run)["clusters"]
-        report.write(self.run.folder, self.document(results, code, entries, planned), entries)
-        textfile.write(self.run, results, code)
+        said = self._keep(self.run.journal.path, results, code)
+        with suppress(OSError):
+            click.echo(said, err=True)
+
+    def _keep(self, path: Path, results: list[ClusterResult], code: int) -> str:
+        """Leave the report behind, and say where it is, or why it is not there."""
+        try:
+            entries, _ = journal.read(path)
+            planned = plan.write(self.run)["clusters"]
+            report.write(self.run.folder, self.document(results, code, entries, planned), entries)
+            said = f"Report: {self.run.folder}/report.html"
+        except (OSError, fleet_run.Refused) as error:
+            problem = self._broken(error)
+            said = f"No report, exit {self.run.exit_code()}: {problem}"
+        textfile.write(self.run, results, self.run.exit_code())
         scratch.sweep()
-        self.journal("run ended", exit=code)  # last: a run that was killed before goes on
-        click.echo(f"Report: {self.run.folder}/report.html", err=True)
+        with suppress(fleet_run.Unwritable):
+            self.journal("run ended", exit=code)  # last: a run that was killed before goes on
+        return said
 
     def document(
         self,
@@ -313,12 +359,13 @@ class Recorder(BaseStateCallback):
             click.echo(line, err=True)
 
     def _stopped_at(self, result: ClusterResult) -> str:
-        """The first step that went wrong, or the one that is under way."""
+        """The first step that went wrong, or the one that is under way, or the last one."""
         if result.status == "unreachable":
             return "Connect"
         steps = result.steps[self._replayed.get(result.name, 0) :]
-        wrong = (it.name for it in steps if it.status in ("failed", "running"))
-        return self.run.stopped_at.get(result.name) or next(wrong, "the plan")
+        wrong = [it.name for it in steps if it.status in ("failed", "running")]
+        last = [it.name for it in steps[-1:]]
+        return self.run.stopped_at.get(result.name) or next(iter(wrong or last), "the plan")
 
 
 def _between(begun: str, ended: str) -> float:

@@ -151,11 +151,16 @@ def _write(cluster: str, template: str, part: str, text: str) -> None:
     path = Path("rendered") / SAFE.sub("_", cluster) / template.removesuffix(".j2")
     if part:
         path = path.with_name(f"{path.stem}-{SAFE.sub('_', part)}{path.suffix}")
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TemplateRefused(
+            f"{cluster}: {path} cannot be written ({error.strerror}): what is applied is kept "
+            "there: correct that"
+        ) from error
     except UnicodeEncodeError as error:
         sign = text[error.start]
         raise TemplateRefused(

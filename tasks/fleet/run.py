@@ -32,6 +32,10 @@ class Refused(PyinfraError):
     """The run is not begun: bad input or usage. Exit 2, one line a problem, nothing touched."""
 
 
+class Unwritable(PyinfraError):
+    """What is to be done cannot be written down, so it is not done: the run ends for all."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """
@@ -54,6 +58,7 @@ class Run:
       counts as failed
     + held: by cluster, why it was left untouched; + held_by: by which rule; + gates: those decided;
       + closed: one of them held all that was left
+    + broken: why its journal cannot be written; nothing more is begun
     + stop: who asked to finish the clusters under way and hold the rest, such as "SIGUSR1"
     + bakes: by cluster, what is asked again and again while its ring bakes: problems, a line each
     + skipped: (cluster, operation) that had no part, such as a rescue where nothing failed; +
@@ -91,6 +96,7 @@ class Run:
     held_by: dict[str, Rule] = field(default_factory=dict)
     gates: set[str] = field(default_factory=set)
     closed: bool = False
+    broken: str | None = None
     stop: str | None = None
     bakes: dict[str, Callable[[], list[str]]] = field(default_factory=dict)
     skipped: set[tuple[str, str]] = field(default_factory=set)
@@ -151,6 +157,8 @@ class Run:
         failed = bool(self.failures) or bool(self.state and getattr(self.state, "failed_hosts", ()))
         if self.ended_by is not None:
             return 128 + self.ended_by
+        if self.broken is not None:
+            return REFUSED if self.journal is None else INTERRUPTED
         if "stop" in rules:
             return INTERRUPTED
         if failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -175,6 +176,18 @@ def test_a_program_knows_this_one_cluster(api_server: ApiServer) -> None:
         assert output.stderr_lines == ["600", "700"]
         scratch = here.scratch
     assert not scratch.exists()
+
+
+def test_a_kubeconfig_that_is_replaced_leads_no_program_elsewhere(api_server: ApiServer) -> None:
+    api_server.cluster("weu-1")
+    with connected(api_server, "weu-1") as state:
+        path = Path("kubeconfig")
+        server = f"http://127.0.0.1:{api_server.port}/weu-1"
+        path.write_text(path.read_text().replace(server, "http://127.0.0.1:9/another"))
+        os.utime(path, ns=(0, 0))
+        ok, output = connector(state).run_shell_command(StringCommand("cat $KUBECONFIG"))
+        assert ok
+        assert json.loads(output.stdout)["clusters"][0]["cluster"]["server"] == server
 
 
 def test_a_program_fails_with_its_own_words(api_server: ApiServer) -> None:

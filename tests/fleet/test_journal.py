@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,28 @@ def path(tmp_path: Path) -> Path:
 def altered(path: Path, lines: list[bytes]) -> Path:
     path.write_bytes(b"".join(lines))
     return path
+
+
+def test_a_line_that_the_disk_has_no_room_for_is_not_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, write = Journal.going_on(path.parent), os.write
+    with monkeypatch.context() as disk:
+        pieces = iter([20])
+
+        def full(file: int, line: bytes) -> int:
+            try:
+                return write(file, line[: next(pieces)])
+            except StopIteration:
+                raise OSError(errno.ENOSPC, "No space left on device") from None
+
+        disk.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            journal.write("step", AT, cluster="weu-1", step="Traffic")
+    journal.write("step", AT, cluster="weu-1", step="Lease")
+    entries, problem = read(path)
+    assert problem is None
+    assert entries[-1]["step"] == "Lease"
 
 
 def test_reads_what_was_written(path: Path) -> None:

@@ -6,6 +6,7 @@ beside pyinfra's own progress, and nothing left behind.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -434,6 +435,61 @@ def test_a_run_leaves_its_report(
     ]
     posts = [it.cluster for it in server.asked[begun:] if it.method == "POST"]
     assert posts == (["weu-1"] if code else ["weu-1", "neu-1"])
+
+
+@pytest.mark.parametrize(
+    ("room", "code", "said", "posts"),
+    [
+        pytest.param(100, 2, "", [], id="nothing begins"),
+        pytest.param(2100, 6, "", ["weu-1"], id="half way"),
+        pytest.param(4000, 6, "No report, exit 6: ", ["weu-1", "neu-1"], id="no report"),
+    ],
+)
+def test_what_cannot_be_written_down_is_not_done(
+    server: ApiServer, tmp_path: Path, room: int, code: int, said: str, posts: list[str]
+) -> None:
+    """+ room: bytes that a file may have"""
+    for cluster in ("weu-1", "neu-1"):
+        server.answer("POST", "/step", Answer(), cluster=cluster)
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    arguments = ("inventory/prod.py", "deploys/steps.py", "-y")
+    full = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n{STEPS}"
+    case = Case("", [], code, TWO_RINGS, arguments, {"deploys/steps.py": full})
+    kubeconfig = str(prepared(folder, case, server))
+    begun = len(server.asked)
+    outcome = fresh(folder, arguments, KUBECONFIG=kubeconfig)
+    line = (
+        r"runs/\S+-steps cannot be written \(File too large\): what is not written down is not "
+        "done: make room there, then run the same command again"
+    )
+    assert outcome.code == code
+    assert any(re.fullmatch(said + line, it) for it in outcome.lines)
+    assert "Traceback" not in outcome.text
+    assert [it.cluster for it in server.asked[begun:] if it.method == "POST"] == posts
+
+    (folder / "deploys" / "steps.py").write_text(STEPS)
+    outcome = fresh(folder, arguments, KUBECONFIG=kubeconfig)
+    assert outcome.code == 0
+    [left] = (folder / "runs").iterdir()
+    entries, problem = read(left / "journal.jsonl")
+    assert (problem, entries[-1]["event"]) == (None, "run ended")
+
+
+def test_nobody_listens(server: ApiServer, tmp_path: Path) -> None:
+    """Such as a pipe into head, or a terminal that was closed."""
+    for cluster in ("weu-1", "neu-1"):
+        server.answer("POST", "/step", Answer(), cluster=cluster)
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    arguments = ("inventory/prod.py", "deploys/steps.py", "-y")
+    deaf = f"import os\nos.dup2(os.open('/dev/full', os.O_WRONLY), 1)\nos.dup2(1, 2)\n{STEPS}"
+    case = Case("", [], 0, TWO_RINGS, arguments, {"deploys/steps.py": deaf})
+    outcome = fresh(folder, arguments, KUBECONFIG=str(prepared(folder, case, server)))
+    assert outcome.code == 0
+    [left] = (folder / "runs").iterdir()
+    assert json.loads((left / "report.json").read_text())["exit"] == 0
+    assert read(left / "journal.jsonl")[0][-1]["event"] == "run ended"
 
 
 def test_a_ring_waits_and_the_same_command_goes_on(
