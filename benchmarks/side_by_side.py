@@ -4,10 +4,12 @@ the same API servers, the same end state, verified by a reader that believes non
 
     python benchmarks/side_by_side.py --print        an hour; needs root
     python benchmarks/side_by_side.py --print --work "nothing to do" --clusters 16 --runs 1
+    python benchmarks/side_by_side.py --page         docs/side-by-side.md from what was measured
 
 The API servers are those of a lab without nodes, with tests/lab/standin.py in the place of the
-controller; many clusters share them, each behind a line of its own with TLS, 50 ms away. Sides take
-turns; figures are medians. docs/side-by-side.md has the table.
+controller; many clusters share them, each behind a line of its own with TLS, 50 ms away. Sides
+take turns; figures are medians. Each scene is kept in benchmarks/sides/results.jsonl, in the place
+of what it was before.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,66 +27,28 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.sides import commands, tools, verify, wanted
-from benchmarks.sides.commands import AUDIT, BACKUP, CHART, NOTHING, OBJECTS, Asked, Job
+from benchmarks.sides.commands import BACKUP, CHART, NOTHING, OBJECTS, Asked, Job
 from benchmarks.sides.measured import Run, measured
+from benchmarks.sides.page import table, write
+from benchmarks.sides.rows import (
+    BASH,
+    CURVE,
+    FORKS,
+    OURS,
+    SERVERS,
+    Row,
+    Scene,
+    judged,
+    kept,
+    known,
+    scenes,
+)
 
 LAB = "benchsides"
-#: Real ones; work that writes has one each.
-SERVERS = 8
 ARCHIVE = "gateway-helm-1.9.1"
-OURS, BASH = "envoyfleet", "bash"
-FORKS = (5, 16, 64)
 #: Seconds after which a run is ended.
 PATIENCE = 1800.0
 MORE = {"probe": {"enabled": False}, "ring": 0, "timeout": 600}
-
-
-@dataclass(frozen=True)
-class Scene:
-    """
-    + clusters: how many; + milliseconds: how far away; + errors: share of requests that fail
-    + failing: clusters that do not answer as they should
-    """
-
-    work: str
-    clusters: int
-    milliseconds: int = 50
-    errors: float = 0.0
-    failing: Mapping[str, str] | None = None
-
-    @property
-    def title(self) -> str:
-        more = f", {self.errors:.0%} errors" if self.errors else ""
-        ill = f", {len(self.failing)} failing" if self.failing else ""
-        return f"{self.work}, {self.clusters} clusters, {self.milliseconds} ms{more}{ill}"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One side in a scene: the median of its runs, and what was wrong in any of them."""
-
-    scene: str
-    side: str
-    wall: float
-    processor: float
-    memory: float
-    requests: float
-    writes: float
-    codes: tuple[int, ...]
-    wrong: tuple[str, ...]
-
-    @property
-    def cells(self) -> list[str]:
-        codes = ",".join(sorted({str(it) for it in self.codes}))
-        figures = (f"{self.wall:.1f}", f"{self.processor:.1f}", f"{self.memory:.0f}")
-        counts = (f"{self.requests:.0f}", f"{self.writes:.0f}")
-        return [self.side, *figures, *counts, codes, "; ".join(self.wrong) or "right"]
-
-
-HEAD = [
-    *("side", "wall s", "CPU s", "memory MB", "requests", "writes", "exit"),
-    "clusters afterwards",
-]
 
 
 class Bench:
@@ -225,80 +189,8 @@ def _row(scene: Scene, side: str, every: Sequence[tuple[Run, list[str]]]) -> Row
         middle(lambda it: it.writes),
         tuple(run.code for run, _ in every),
         tuple(dict.fromkeys(line for _, wrong in every for line in wrong)),
+        datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def scenes() -> list[Scene]:
-    from tests.lab.distant import REFUSES, SILENT, UNAUTHORIZED
-
-    failing = {"c-3": REFUSES, "c-7": UNAUTHORIZED, "c-11": SILENT}
-    grid = [
-        Scene(NOTHING, 16, milliseconds, errors)
-        for milliseconds in (0, 50, 150)
-        for errors in (0.0, 0.01, 0.05)
-    ]
-    return [
-        Scene(NOTHING, 64),
-        Scene(AUDIT, 16),
-        Scene(OBJECTS, SERVERS),
-        Scene(CHART, SERVERS),
-        Scene(BACKUP, 16),
-        Scene(NOTHING, 16, failing=failing),
-        *grid,
-    ]
-
-
-#: Ours alone: what a cluster costs must not grow with their number.
-CURVE = (8, 64, 200, 500)
-
-
-def judged(rows: Sequence[Row]) -> Iterator[tuple[bool, str]]:
-    """Each bound that these rows can tell of: whether it is kept, and the line that says so."""
-    ours = {it.scene: it for it in rows if it.side == OURS}
-    times = {
-        Scene(NOTHING, 64).title: {"ansible": 20.0, BASH: 20.0},
-        Scene(OBJECTS, SERVERS).title: {"ansible": 15.0, BASH: 2.0},
-        Scene(CHART, SERVERS).title: {"ansible": 2.5, BASH: 1.0},
-    }
-    for it in rows:
-        least = times.get(it.scene, {}).get(it.side.split()[0])
-        if least is not None and it.scene in ours:
-            found = it.processor / ours[it.scene].processor
-            what = f"{it.scene}: {found:.1f} times less processor time than {it.side}"
-            yield found >= least, f"{what} (at least {least:g})"
-    for count, bounds in {
-        64: {"wall s": 10.0, "memory MB": 300.0, "requests a cluster": 20.0},
-        500: {"wall s": 60.0, "memory MB": 500.0},
-    }.items():
-        if one := ours.get(Scene(NOTHING, count).title):
-            figures = {
-                "wall s": one.wall,
-                "memory MB": one.memory,
-                "requests a cluster": one.requests / count,
-            }
-            for name, most in bounds.items():
-                what = f"{one.scene}: {name} {figures[name]:.1f} (at most {most:g})"
-                yield figures[name] <= most, what
-    on_curve = {n: ours.get(Scene(NOTHING, n).title) for n in CURVE}
-    each = {n: it.processor / n for n, it in on_curve.items() if it}
-    if len(each) > 1:
-        told = ", ".join(f"{n}: {1000 * it:.0f} ms" for n, it in each.items())
-        yield each[max(each)] <= 1.2 * each[min(each)], f"processor time a cluster: {told} (flat)"
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Markdown: a table a scene, and how much less of the processor ours took than each peer."""
-    lines = []
-    for title in dict.fromkeys(it.scene for it in rows):
-        those = [it for it in rows if it.scene == title]
-        ours = next((it for it in those if it.side == OURS), None)
-        lines += [f"### {title}", "| " + " | ".join([*HEAD, "CPU against ours"]) + " |"]
-        lines.append("| " + " | ".join(["---"] * (len(HEAD) + 1)) + " |")
-        for it in those:
-            times = f"{it.processor / ours.processor:.1f}" if ours and it != ours else ""
-            lines.append("| " + " | ".join([*it.cells, times]) + " |")
-        lines.append("")
-    return "\n".join(lines)
 
 
 def main() -> int:
@@ -313,7 +205,11 @@ def main() -> int:
     parser.add_argument("--curve", action="store_true", help="ours alone, from 8 to 500 clusters")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sides", help="such as envoyfleet,bash,'ansible 16'")
+    parser.add_argument("--page", action="store_true", help="write docs/side-by-side.md alone")
     asked = parser.parse_args()
+    if asked.page:
+        write(known())
+        return 0
     sides = (
         asked.sides.split(",") if asked.sides else [OURS, BASH, *(f"ansible {it}" for it in FORKS)]
     )
@@ -327,7 +223,10 @@ def main() -> int:
         opened("restores", Path(place) / "lab", LAB, asked.servers) as it,
     ):
         bench = Bench(Path(place), it.fleet)
-        rows = [row for scene in chosen for row in bench.rows(scene, sides, asked.runs)]
+        rows: list[Row] = []
+        for scene in chosen:
+            rows += bench.rows(scene, sides, asked.runs)
+            kept(rows)
     print(table(rows))
     found = list(judged(rows))
     for good, line in found:
