@@ -50,5 +50,5 @@ def test_a_scene_takes_the_place_of_what_it_was(
 
 
 def test_the_page_is_what_was_measured() -> None:
-    written = "\n".join(page._page(rows.known()))
+    written = "\n".join(page.text(rows.known()))
     assert page.PAGE.read_text() == written, "run benchmarks/side_by_side.py --page"

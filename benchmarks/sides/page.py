@@ -45,7 +45,7 @@ wall times of sides that keep both cores busy are longer than elsewhere, process
 
 
 def write(rows: Sequence[Row]) -> None:
-    PAGE.write_text("\n".join(_page(rows)))
+    PAGE.write_text("\n".join(text(rows)))
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -61,7 +61,7 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _page(rows: Sequence[Row]) -> Iterator[str]:
+def text(rows: Sequence[Row]) -> Iterator[str]:
     yield INTRO
     days = sorted({it.when[:10] for it in rows})
     yield f"Measured on {' and '.join(days)}.\n" if days else "Nothing was measured yet.\n"
@@ -69,7 +69,7 @@ def _page(rows: Sequence[Row]) -> Iterator[str]:
     yield from _head(["", "measured"])
     yield from (_line(["kept" if good else "**missed**", said]) for good, said in judged(rows))
     yield "\n## Where a peer is better\n"
-    yield from (f"- {it}" for it in losing(rows) or ["nowhere"])
+    yield from (f"- {it}" for it in [*losing(rows)] or ["nowhere"])
     yield "\n## Nothing to do: how far away, and how many requests fail\n"
     yield "Seconds of wall and of processor time; exit codes other than 0 in brackets.\n"
     yield from _grid(rows)
