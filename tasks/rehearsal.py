@@ -111,7 +111,7 @@ def usage_problem(asked: Sequence[str], clusters: Mapping[str, Cluster]) -> str 
                     f"{name}: rehearsal_source names {source}, which is not in the inventory: it "
                     f"knows {', '.join(sorted(set(clusters) - {name}))}"
                 )
-            if clusters[source].rehearsal_source:
+            if source in asked and clusters[source].rehearsal_source:
                 return (
                     f"{name}: rehearsal_source names {source}, which is a place for rehearsals "
                     "itself: name the cluster that is upgraded"
@@ -444,7 +444,8 @@ def reported(source: str) -> Steps:
     record.problems += run.failures.get(host.name, [])[it.said :]
     record.outcome = _outcome(it)
     run.findings += checks.every(source, record.outcome)
-    digests = rehearsed.write(run.folder, run.clusters[source].rehearsal.folder, record)
+    newest = run.clusters[source].rehearsal.folder if it.before is not None else None
+    digests = rehearsed.write(run.folder, newest, record)
     fleet_run.journal("rehearsed", cluster=host.name, result=record.result, sha256=digests)
     fleet_run.note(host, f"rehearsal of {source}", f"{record.result}: {record.text}")
 

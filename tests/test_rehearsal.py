@@ -61,6 +61,11 @@ def test_what_cannot_be_rehearsed_is_refused(targets: Any, said: str | None) -> 
     assert rehearsal.usage_problem(list(clusters), clusters) == said
 
 
+def test_a_source_of_all_by_data_is_one_where_it_is_left_out() -> None:
+    clusters = {name: parsed(rehearsal_source=["weu-1"]) for name in ("empty", "weu-1")}
+    assert rehearsal.usage_problem(["empty"], clusters) is None
+
+
 def test_what_is_wanted_is_the_source_s_and_room_the_target_s() -> None:
     source = parsed(
         controller={"replicas": 3, "priority_class": "edge"}, namespace="eg", merge_gateways=True

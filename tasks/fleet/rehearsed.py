@@ -16,19 +16,21 @@ from tasks.plans.rehearsals.groups import groups
 from tasks.plans.rehearsals.outcome import Rehearsal
 
 
-def write(folder: Path, newest: str, record: Rehearsal) -> dict[str, str]:
+def write(folder: Path, newest: str | None, record: Rehearsal) -> dict[str, str]:
     """
     ``rehearsal-<source>.json``, ``.md`` and ``.html`` into the folder of the run, beside them
     ``rehearsals.md`` and ``.html`` of all that the run has rehearsed so far, and the JSON as
-    ``<newest>/<source>.json``, 0600; the SHA-256 of each by its name. Raises DeployError.
+    ``<newest>/<source>.json``, 0600; the SHA-256 of each by its name. + newest: None where
+    nothing was shown. Raises DeployError.
     """
     document, name = plain(outcome.document(record)), SAFE.sub("_", record.source)
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     texts = {"json": text, **pages([outcome.read(document)])}
     digests = {}
     try:
-        Path(newest).mkdir(mode=0o700, parents=True, exist_ok=True)
-        put(Path(newest) / f"{name}.json", text)
+        if newest is not None:
+            Path(newest).mkdir(mode=0o700, parents=True, exist_ok=True)
+            put(Path(newest) / f"{name}.json", text)
         for ending, content in texts.items():
             path = folder / f"rehearsal-{name}.{ending}"
             put(path, content)

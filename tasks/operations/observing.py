@@ -87,8 +87,7 @@ def _at_rest(data: Any) -> None:
     def moving() -> list[str]:
         nonlocal before
         said = sorted(observed.signature(it) for it in objects().values())
-        ran = [f"{owner} {_WHEN.sub(b'', text)!r}" for owner, text in sorted(_dumped(data).items())]
-        now = "\n".join(said + ran)
+        now = "\n".join([*said, *(_canonical(owner, it) for owner, it in _dumped(data).items())])
         same, before = now == before, now
         return [] if same else ["conditions or configurations still change"]
 
@@ -96,6 +95,12 @@ def _at_rest(data: Any) -> None:
         wait_until(moving, data.timeout, settled=QUIET, every=EVERY)
     except OperationError as error:
         host.log(f"goes on: {error}")
+
+
+def _canonical(owner: str, dump: bytes) -> str:
+    """A dump whenever it was taken, and in whatever order its maps came."""
+    found = json.loads(_WHEN.sub(b'"": ""', dump))
+    return json.dumps([owner, found], sort_keys=True)
 
 
 def answers(requests: Sequence[Request]) -> dict[Request, Answer | str]:

@@ -116,12 +116,16 @@ def differences(
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and _deep(old):
         for number, (one, another) in enumerate(zip(old, new, strict=True)):
             yield from differences(one, another, (*path, number))
-    elif path and path[-1:] not in _WHOLE and None in (old, new) and _single(old if new is None else new):
+    elif path and path[-1:] not in _WHOLE and _single_beside_none(old, new):
         for key in old or new:
             one, another = (it and it[key] for it in (old, new))
             yield from differences(one, another, (*path, key))
     elif old != new or type(old) is not type(new):
         yield path, old, new
+
+
+def _single_beside_none(old: Any, new: Any) -> bool:
+    return (old is None or new is None) and _single(old if new is None else new)
 
 
 def _single(value: Any) -> bool:

@@ -86,13 +86,14 @@ class Group:
     def next(self) -> str:
         """What to do now."""
         source, cluster = self.first, "these clusters" if len(self.rehearsals) > 1 else "it"
+        go_on = f"upgrade {cluster} with deploys/upgrade.py"
         if source.problems:
             return "correct what is said below, then rehearse again"
         if self.tone == "bad":
             return "mend what is marked as an error, then rehearse again"
         if self.tone == "wait":
-            return f"see whether each warning is meant, then upgrade {cluster} with deploys/upgrade.py"
-        return f"upgrade {cluster} with deploys/upgrade.py"
+            return f"see whether each warning is meant, then {go_on}"
+        return go_on
 
     @property
     def objects(self) -> int:
