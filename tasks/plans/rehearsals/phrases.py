@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.plans.rehearsals.change import Change, Severity
-from tasks.plans.rehearsals.equal_forms import DEFAULTS, TEXTS
+from tasks.plans.rehearsals.equal_forms import DEFAULTS
 from tasks.plans.rehearsals.matches import taken
 from tasks.plans.rehearsals.named import Thing, title
 
@@ -21,6 +21,7 @@ KINDS: Mapping[str, str] = {
 }
 #: What a part of a path is called; the last part that is known counts.
 WORDS: Mapping[tuple[str, ...], str] = {
+    ("route",): "requests go to backends",
     ("route", "timeout"): "request timeout",
     ("route", "idle_timeout"): "idle timeout of a stream",
     ("max_stream_duration", "max_stream_duration"): "longest stream",
@@ -54,7 +55,8 @@ WORDS: Mapping[tuple[str, ...], str] = {
     ("filters", "cors"): "CORS",
     ("filters", "basic_auth"): "basic authentication",
     ("filters", "api_key_auth"): "API keys",
-    ("filters", "lua"): "Lua script",
+    ("filters", "lua"): "Lua",
+    ("filters", "lua", "script"): "Lua script",
     ("filters", "wasm"): "Wasm extension",
     ("filters", "ext_proc"): "external processing",
     ("filters", "local_ratelimit"): "local rate limit",
@@ -113,7 +115,9 @@ _SHOWN = {
     *("response_headers_to_remove", "tls_certificate_sds_secret_configs", "retriable_status_codes"),
     *("exact_balance", "path", "upgrade_configs", "type"),
 }
-#: The longest word that is shown of other fields.
+#: How fields end whose values are words of Envoy's API, such as "TLSv1_3".
+_ENUMS = ("version", "action", "transformation", "details", "type", "family", "code", "policy")
+#: The longest word that is shown of them.
 LONGEST = 32
 #: Values that are chosen anew, and that nobody's requests notice.
 _QUIET = {
@@ -158,10 +162,10 @@ def changed(thing: Thing, path: Path, old: Any, new: Any) -> Change:
     old, new = _with_default(thing, path, old), _with_default(thing, path, new)
     called = label(path)
     was, now = shown(path, old), shown(path, new)
-    if old is None and isinstance(new, Mapping | list):
-        words = f"{called}: none → {now if now != _HIDDEN else 'set'}"
-    elif new is None and isinstance(old, Mapping | list):
-        words = f"{called}: {was if was != _HIDDEN else 'set'} → none"
+    if None in (old, new) and _HIDDEN in (was, now):
+        was, now = ("set" if it == _HIDDEN else it for it in (was, now))
+    if path == ("route",):
+        words = f"{called}: {'no' if old is None else 'yes'} → {'no' if new is None else 'yes'}"
     elif was == now:
         words = f"{called}: another value"
     else:
@@ -230,10 +234,8 @@ def _text(path: Path, value: str) -> str:
         return "none" if timeout and float(value[:-1]) == 0 else f"{value[:-1]} s"
     if _field(path) in _SHOWN:
         return value
-    if _field(path) in TEXTS:
-        return _HIDDEN
-    word = value.replace("_", "").replace("-", "")
-    if word.isupper() or (word.isalnum() and value.startswith("TLSv")):
+    word = value.replace("_", "").removeprefix("TLSv")
+    if _field(path).endswith(_ENUMS) and (word.isupper() or word.replace("_", "").isdigit()):
         return value if len(value) <= LONGEST else _HIDDEN
     return _HIDDEN
 

@@ -151,7 +151,7 @@ def _for_route(kind: str, one: Object, own: Object) -> dict[str, Any]:
         source = own.get("source_code") or sources.get(text(own.get("name")))
         source = source or config.get("default_source_code") or config.get("inline_code")
         kept = {k: v for k, v in said.items() if k not in ("source_code", "name")}
-        return {"script": plain(source, "inline_string"), **kept}
+        return {"script": mapping(source).get("inline_string") or plain(source), **kept}
     return {**({"settings": settings} if one.get("disabled") is True else {}), **said}
 
 

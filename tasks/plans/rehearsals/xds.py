@@ -25,7 +25,7 @@ def things(dump: Object) -> list[Thing]:
     """All that a dump holds; what is not as Envoy writes it is left out."""
     raw = _raw(dump)
     # Of several policies the old release delivers the system's CAs under as many names.
-    names = {name: SYSTEM for name, it in raw.secrets.items() if _of_the_system(it)}
+    names = {name: SYSTEM for name, it in raw.secrets.items() if _of_the_system(name, it)}
     served: dict[str, routes.Served] = {}
     found: list[Thing] = []
     for one in raw.listeners:
@@ -57,6 +57,7 @@ def _raw(dump: Object) -> _Raw:
             ("dynamic_active_clusters", raw.clusters, "cluster"),
             ("static_secrets", raw.secrets, "secret"),
             ("dynamic_active_secrets", raw.secrets, "secret"),
+            ("dynamic_warming_secrets", raw.secrets, "secret"),
         ):
             for it in objects(part.get(key)):
                 one = mapping(it, what)
@@ -73,6 +74,9 @@ def _secret(name: str) -> Thing:
     return Thing("secret", f"Secret {name}" if "/" in name else name, (name,), {})
 
 
-def _of_the_system(raw: Object) -> bool:
+def _of_the_system(name: str, raw: Object) -> bool:
+    """Also where the file is not there: only those of the system are read from one."""
+    if not mapping(raw, "validation_context"):
+        return name.endswith("-ca") and "tls_certificate" not in raw
     held = mapping(raw, "validation_context", "trusted_ca").get("filename")
     return held == "/etc/ssl/certs/ca-certificates.crt"

@@ -384,7 +384,7 @@ def test_what_is_written_in_two_ways_is_no_change(before: Json, after: Json) -> 
         pytest.param(
             lua("envoy.filters.http.lua/0", PER_ROUTE),
             lua("envoy.filters.http.lua/1", EMPTY, default_source_code=source("end")),
-            "Lua script, script, inline string: another value",
+            "Lua script: another value",
             id="Lua",
         ),
         pytest.param(
@@ -415,6 +415,25 @@ def test_a_real_dump_equals_itself_in_any_order(path: Path) -> None:
         part["last_updated"] = part["version_info"] = "another"
 
     assert changes(before, after) == ()
+
+
+def test_a_real_upgrade_shows_what_it_did() -> None:
+    """
+    One Gateway of a lab under 1.8.3 and, upgraded, under 1.9.1: routes with weights, redirects,
+    rewrites, mirrors, retries, limits, health checks, JWT, external authorization, CORS, gRPC, TLS
+    to backends by the system's CAs, and one Lua script, which 1.9 does not run unless it is told to.
+    """
+    before, after = (
+        json.loads(gzip.decompress((DATA / "rehearsals" / f"{it}.json.gz").read_bytes()))
+        for it in ("1.8.3", "1.9.1")
+    )
+    scripted = "HTTPRoute demo/inside, rule 0"
+    assert [*changes(before, after)] == [
+        Change("route", scripted, "Lua script: set → none", "error"),
+        Change("route", scripted, "status of its own answer: none → 500", "error"),
+        Change("route", scripted, "requests go to backends: yes → no"),
+    ]
+    assert changes(before, before) == changes(after, after) == ()
 
 
 #: What no request meets: how Envoy is told, who was asked for it, and where a Pod is.
