@@ -421,7 +421,7 @@ def test_a_real_upgrade_shows_what_it_did() -> None:
     """
     One Gateway of a lab under 1.8.3 and, upgraded, under 1.9.1: routes with weights, redirects,
     rewrites, mirrors, retries, limits, health checks, JWT, external authorization, CORS, gRPC, TLS
-    to backends by the system's CAs, and one Lua script, which 1.9 does not run unless it is told to.
+    to backends by the system's CAs, and one Lua script, which 1.9 does not run unless told to.
     """
     before, after = (
         json.loads(gzip.decompress((DATA / "rehearsals" / f"{it}.json.gz").read_bytes()))
