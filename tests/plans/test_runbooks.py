@@ -560,6 +560,62 @@ SPARED = [
 ]
 
 
+def young(name: str, at_: str = "2026-11-22T11:59:30Z") -> Fault:
+    return at(name, "metadata", "creationTimestamp", to=at_)
+
+
+CRASHES, NO_IMAGE = not_ready("proxy"), not_ready("proxy", "ImagePullBackOff", 0)
+HANGS = at(
+    "proxy",
+    "status",
+    to={
+        "phase": "Running",
+        "conditions": [
+            {"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-22T11:59:55Z"}
+        ],
+        "containerStatuses": [
+            {
+                "name": "main",
+                "ready": False,
+                "state": {"running": {"startedAt": "2026-11-22T11:59:31Z"}},
+            }
+        ],
+    },
+)
+SHORT = both(CRASHES, unavailable("proxies"))
+
+
+@pytest.mark.parametrize(
+    ("step", "change", "says"),
+    [
+        pytest.param("proxies", both(CRASHES, young("proxy")), "cannot tell", id="half a minute"),
+        pytest.param(
+            "proxies",
+            both(CRASHES, young("proxy", "2026-11-22T11:58:00Z")),
+            "this is it",
+            id="two minutes",
+        ),
+        pytest.param(
+            "proxies", both(HANGS, young("proxy")), "this is it", id="half a minute, and was ready"
+        ),
+        pytest.param("proxies", both(NO_IMAGE, young("proxy")), "this is it", id="no image"),
+        pytest.param("replicas", both(SHORT, young("proxy")), "cannot tell", id="one of them"),
+        pytest.param(
+            "replicas",
+            both(SHORT, young("proxy", "2026-11-22T11:58:00Z")),
+            "this is it",
+            id="one of them, two minutes",
+        ),
+    ],
+)
+def test_proxies_that_were_just_made_are_left_to_start(step: str, change: Fault, says: str) -> None:
+    them = cluster()
+    change(them)
+    verdict = judged(STEPS[step], seen(them))
+    assert verdict.says == says
+    assert says == "this is it" or verdict.action is None
+
+
 @pytest.mark.parametrize(("step", "change", "says"), SPARED)
 def test_what_looks_like_it_is_not(step: str, change: Fault, says: str) -> None:
     them = cluster()

@@ -46,6 +46,8 @@ def _of(seen: Seen, name: str, gateway: Object) -> Verdict:
     whys = tuple(reading.why_not_ready(it) for it in pods)
     lines = [line for it in found for line in conditions.rolled_out(it)]
     mend = [it for it in pods if reading.mends_by_restart(it)]
+    if mend and all(reading.starts(it, seen.now) for it in pods):
+        return unknown(f"Gateway {name}: its proxies were made a minute ago and are not ready yet")
     return this(
         f"Gateway {name}: no proxy is ready, so the load balancer sends nothing to one",
         *(whys or lines),
@@ -86,6 +88,10 @@ def all_ready(seen: Seen) -> Verdict:
                 continue
             whys = tuple(reading.why_not_ready(pod) for pod in sick)
             mend = [pod for pod in sick if reading.mends_by_restart(pod)]
+            if mend and all(reading.starts(pod, seen.now) for pod in sick):
+                what = f"{lines[0]}: they were made a minute ago"
+                verdicts.append(unknown(f"Gateway {name}: {what}"))
+                continue
             action = actions.restarted(f"proxies of Gateway {name}", mend)
             verdicts.append(
                 this(lines[0], *whys, action=action, cure="" if mend else _cure(whys, seen))

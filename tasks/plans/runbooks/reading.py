@@ -144,6 +144,21 @@ def mends_by_restart(pod: Object) -> bool:
     return not (leaving(pod) or pending or any(it in text for it in NOT_BY_RESTART))
 
 
+def starts(pod: Object, now: datetime) -> bool:
+    """Whether a Pod was made less than a minute ago and has not been ready since it began."""
+    made = pod["metadata"].get("creationTimestamp")
+    if made is None or now - datetime.fromisoformat(str(made)) >= YOUNG:
+        return False
+    status = pod.get("status") or {}
+    turned = condition(status.get("conditions"), "Ready").get("lastTransitionTime")
+    began = [
+        running["startedAt"]
+        for it in status.get("containerStatuses") or ()
+        if (running := (it.get("state") or {}).get("running"))
+    ]
+    return not (turned and began and turned > max(began))
+
+
 def condition(conditions: Iterable[Object] | None, kind: str) -> Object:
     """A condition by its type, {} where it is not reported."""
     return next((it for it in conditions or () if it["type"] == kind), {})
