@@ -58,22 +58,24 @@ def meet(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     begins = [_begin(it) for it in (first, second)]
     if any(it is None for it in begins):
         return True
-    (path, whole), (another, all_of_it) = (it for it in begins if it is not None)
-    if whole and all_of_it:
-        return path == another
-    if whole or all_of_it:
-        exact, prefix = (path, another) if whole else (another, path)
-        return exact.startswith(prefix)
-    return path.startswith(another) or another.startswith(path)
+    (kind, path), (other_kind, another) = (it for it in begins if it is not None)
+    return _holds(kind, path, another) or _holds(other_kind, another, path)
 
 
-def _begin(match: Mapping[str, Any]) -> tuple[str, bool] | None:
-    """How its path begins, and whether that is all of it; None where that cannot be told."""
+def _holds(kind: str, path: str, another: str) -> bool:
+    """Whether a path condition takes the very path of another one."""
+    if kind == "prefix":
+        return another.startswith(path)
+    if another == path:
+        return True
+    return kind == "path_separated_prefix" and another.startswith(f"{path.rstrip('/')}/")
+
+
+def _begin(match: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Its path condition and the path in that; None where it is another kind of condition."""
     if match.get("case_sensitive") is False:
         return None
-    if isinstance(path := match.get("path"), str):
-        return path, True
-    for key in ("path_separated_prefix", "prefix"):
+    for key in ("path", "path_separated_prefix", "prefix"):
         if isinstance(path := match.get(key), str):
-            return path, False
+            return key, path
     return None
