@@ -47,7 +47,7 @@ from tasks.plans.runbooks.source import (
     Step,
     Wanted,
 )
-from tasks.plans.runbooks.walk import Judged, judged, may_go_on, to_do, walk
+from tasks.plans.runbooks.walk import Judged, judged, may_go_on, nothing_known, to_do, walk
 
 Object = Mapping[str, Any]
 SCHEMA = "envoyfleet.runbook/1"
@@ -156,6 +156,8 @@ def walked(data: Cluster) -> Steps:
         yield from _cured(data, it, todo, plan, by, first.host)
         seen = _look(data, runbook)
     _note_findings(it)
+    if lost := nothing_known(it.verdicts):
+        raise OperationError(f"no step can tell anything: {lost}: let this identity read it")
 
 
 @fleet_operation()

@@ -199,16 +199,18 @@ class Arm:
 
     def _tried(self, call: str, act: Callable[[], Any]) -> Any:
         """What ``act`` returns; what it raises as an ArmError."""
-        from azure.core.exceptions import AzureError, HttpResponseError
+        from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
         from azure.core.polling.base_polling import BadResponse, BadStatus, OperationFailed
 
         try:
             return act()
         except SignInError as error:
             raise ArmError(0, error.code, str(error)) from None
+        except DecodeError:
+            raise ArmError(0, "", f"{call}: the answer is damaged: is it Azure's?") from None
         except HttpResponseError as error:
             if error.response is None:
-                raise ArmError(0, "", f"{call}: {first_line(error)}") from None
+                raise ArmError(0, "", f"{call}: {_innermost(error)}") from None
             raise _error(call, error.response) from None
         except (BadResponse, BadStatus, OperationFailed) as error:
             raise ArmError(0, "", f"{call}: {first_line(error)}") from None
@@ -217,9 +219,20 @@ class Arm:
                 0,
                 "Unreachable",
                 first_line(error),
-                f"{self.settings.arm} cannot be reached ({first_line(error)}): let this machine "
+                f"{self.settings.arm} cannot be reached ({_innermost(error)}): let this machine "
                 "reach it (HTTPS_PROXY, REQUESTS_CA_BUNDLE), or correct AZURE_RESOURCE_MANAGER_URL",
             ) from None
+
+
+def _innermost(error: BaseException) -> str:
+    """The cause in its own words: urllib3, requests and azure.core wrap it three times."""
+    inner: BaseException = getattr(error, "inner_exception", None) or error
+    while True:
+        causes = (*inner.args, getattr(inner, "reason", None))
+        deeper = [it for it in causes if isinstance(it, BaseException)]
+        if not deeper:
+            return first_line(inner)
+        inner = deeper[-1]
 
 
 def session() -> Arm:

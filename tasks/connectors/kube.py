@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,7 +204,7 @@ class KubeConnector(BaseConnector):
             ok, output = self._request(command, arguments)
             # Bodies are not printed with -vvv: they may be Secrets.
         else:
-            ok, output = self._run_here(command, print_output, arguments)
+            ok, output = self._run_program(command, print_output, arguments)
         self.last_error = None if ok else output.stderr or "no message"
         return ok, output
 
@@ -223,6 +224,17 @@ class KubeConnector(BaseConnector):
         except Exception as error:  # pyinfra ends the run for every cluster where one leaves here
             return False, _stderr(f"{where}: {type(error).__name__}: {error}")
         return True, CommandOutput([OutputLine("stdout", text)])
+
+    def _run_program(
+        self, command: StringCommand, print_output: bool, arguments: dict[str, Any]
+    ) -> tuple[bool, CommandOutput]:
+        try:
+            return self._run_here(command, print_output, arguments)
+        except OSError as error:  # pyinfra ends the run for every cluster where one leaves here
+            place = error.filename or tempfile.gettempdir()
+            return False, _stderr(
+                f"no program can be started: {place}: {error.strerror}: mend that"
+            )
 
     def _run_here(
         self, command: StringCommand, print_output: bool, arguments: dict[str, Any]
@@ -245,7 +257,9 @@ class KubeConnector(BaseConnector):
             )
         except TimeoutError:
             return False, _stderr(f"no end within {timeout} s; it may still run: {command}")
-        return code in good, output
+        if code in good or output.stderr.strip() not in ("", "Killed"):  # the shell's own word
+            return code in good, output
+        return False, _stderr(_without_a_word(code))
 
     @property
     def scratch(self) -> Path:
@@ -284,6 +298,14 @@ class KubeConnector(BaseConnector):
     @override
     def get_file(self, *args: Any, **kwargs: Any) -> bool:
         return self._no_files()
+
+
+def _without_a_word(code: int) -> str:
+    """Why a program that said nothing ended, by its exit code; a shell adds 128 to a signal."""
+    number = code - 128 if code > 128 else -code
+    if number > 0:
+        return f"killed by signal {number}: see what kills programs here, such as too little memory"
+    return f"ended with exit {code} and said nothing"
 
 
 def _stderr(text: str) -> CommandOutput:

@@ -230,7 +230,8 @@ def _listed(api: Api, resource: Resource) -> list[Found]:
     try:
         return anew(found)
     except ApiError as error:
-        if error.status in (404, 405):  # its CRD went meanwhile; or it is served, not stored
+        # Its CRD went meanwhile, and no group without a dot has one; or it is served, not stored.
+        if error.status == 405 or (error.status == 404 and "." in resource.group):
             return []
         raise DeployError(f"GET {path}: {error}") from error
 

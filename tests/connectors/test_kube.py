@@ -190,6 +190,18 @@ def test_a_kubeconfig_that_is_replaced_leads_no_program_elsewhere(api_server: Ap
         assert json.loads(output.stdout)["clusters"][0]["cluster"]["server"] == server
 
 
+def test_a_program_needs_a_folder_of_its_own(
+    api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api_server.cluster("weu-1")
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    with connected(api_server, "weu-1") as state:
+        ok, output = connector(state).run_shell_command(StringCommand("true"))
+    assert not ok
+    assert output.stderr.startswith("no program can be started: /nowhere/envoyfleet-")
+    assert output.stderr.endswith(": No such file or directory: mend that")
+
+
 def test_a_program_fails_with_its_own_words(api_server: ApiServer) -> None:
     api_server.cluster("weu-1")
     with connected(api_server, "weu-1") as state:
@@ -198,6 +210,23 @@ def test_a_program_fails_with_its_own_words(api_server: ApiServer) -> None:
         assert (ok, here.last_error) == (False, "no chart")
         ok, _ = here.run_shell_command(StringCommand("exit 3"), _success_exit_codes=[0, 3])
         assert (ok, here.last_error) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            "kill -9 $$",
+            "killed by signal 9: see what kills programs here, such as too little memory",
+        ),
+        ("exit 3", "ended with exit 3 and said nothing"),
+    ],
+)
+def test_a_program_that_ends_without_a_word(api_server: ApiServer, command: str, said: str) -> None:
+    api_server.cluster("weu-1")
+    with connected(api_server, "weu-1") as state:
+        ok, output = connector(state).run_shell_command(StringCommand(command))
+    assert (ok, output.stderr) == (False, said)
 
 
 def test_a_program_reads_its_standard_input(api_server: ApiServer) -> None:

@@ -275,6 +275,14 @@ OWNED = 'Apply failed with 1 conflict: conflict with "kubectl" using v1: .spec.l
 ENDS = "unable to create new content in namespace edge because it is being terminated"
 GARBAGE = Reply(body=b'{"kind": "List", "items": [{"met\xff\xfe\x00')
 
+#: What an API server has no use for: nobody could tell it from an answer.
+ELSEWHERE: dict[str, Kind] = {
+    "another content": Kind(
+        "one byte of it is another",
+        bent(lambda it: replace(it, body=it.body[:-9] + bytes([it.body[-9] ^ 1]) + it.body[-8:])),
+        asks=True,
+    ),
+}
 #: By what they are like, so that each deploy meets one of each.
 FAMILIES: dict[str, tuple[str, ...]] = {
     "overloaded": (

@@ -5,7 +5,12 @@ A proxy before API servers that does one kind of harm, as the address says that 
 
 The ``first`` request of a run that the kind is about meets it, and those after it, ``times`` in
 all; ``of`` is "any", or "writes" where these alone count. Nothing is switched, so runs do not
-disturb each other. Its own process:
+disturb each other. Servers that are asked at paths of their own, such as Azure and registries,
+are put behind an address that begins so once, and then at any other path:
+
+    http://127.0.0.1:<port>/stand/<kind>/any/1/1/run-7/azure/
+
+Its own process:
 
     python -m tests.faults.proxy UPSTREAMS
 
@@ -75,6 +80,8 @@ class Proxy:
     met: Counter[str] = field(default_factory=Counter)
     #: By run: how many of them it was done to.
     done: Counter[str] = field(default_factory=Counter)
+    #: What the path of a request begins with that says nothing of its own.
+    standing: str = ""
     #: By run: how many of all were to change something.
     writes: Counter[str] = field(default_factory=Counter)
 
@@ -97,12 +104,17 @@ class Proxy:
         if target.startswith("/met/"):  # how many requests of a run met their fault, and wrote
             counted = {"met": self.done[target[5:]], "writes": self.writes[target[5:]]}
             return await kinds.answered(writer, kinds.Reply(body=json.dumps(counted).encode()))
+        if target.startswith("/stand/"):
+            self.standing = target.removeprefix("/stand")
+            return await kinds.answered(writer, kinds.Reply())
+        if unquote(target.split("/")[1]) not in kinds.KINDS:  # a server with paths of its own
+            target = self.standing + target[1:]
         _, name, of, first, times, run, cluster, rest = target.split("/", 7)
         request = Request(method, f"/{rest}", headers, body, self.upstreams[cluster])
         if "upgrade" in headers:
             await self._tunnel(request, reader, writer)
             return False
-        kind = kinds.KINDS[unquote(name)]
+        kind = {**kinds.KINDS, **kinds.ELSEWHERE}[unquote(name)]
         self.writes[run] += kinds.writes(request)
         about = kind.about(request) and (of == "any" or kinds.writes(request))
         reply = await request.forwarded() if kind.asks or not about else None

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from tests.faults.certificates import AUTHORITY
-from tests.faults.kinds import KINDS
+from tests.faults.kinds import ELSEWHERE, KINDS
 
 #: How often a fault is met: by one request, or by all from there on.
 ONCE, ALWAYS = 1, 10**6
@@ -39,7 +39,8 @@ class FaultProxy:
 
     def met(self, kind: str) -> bool:
         """Whether a request of the newest run met its fault."""
-        return bool(KINDS[kind].tls or KINDS[kind].address or self._counted("met"))
+        about = {**KINDS, **ELSEWHERE}[kind]
+        return bool(about.tls or about.address or self._counted("met"))
 
     def wrote(self) -> bool:
         """Whether the newest run asked for a change."""
@@ -49,6 +50,21 @@ class FaultProxy:
         url = f"http://127.0.0.1:{self.ports['http']}/met/{self.runs[-1]}"
         with urlopen(url, timeout=30) as reply:
             return int(json.loads(reply.read())[what])
+
+    def stand(self, upstream: str, kind: str, place: Place) -> str:
+        """The proxy's address for a server with paths of its own, which meets this from now on."""
+        run = f"run-{next(_runs)}"
+        self.runs.append(run)
+        path = self._path(kind, place, run)
+        with urlopen(f"http://127.0.0.1:{self.ports['http']}/stand/{path}/{upstream}/", timeout=30):
+            pass
+        about = {**KINDS, **ELSEWHERE}[kind]
+        return f"https://127.0.0.1:{self.ports[about.tls or 'trusted']}"
+
+    @staticmethod
+    def _path(kind: str, place: Place, run: str) -> str:
+        of = "writes" if place.writes else "any"
+        return f"{quote(kind)}/{of}/{place.first}/{place.times}/{run}"
 
     def kubeconfig(
         self,
@@ -65,8 +81,7 @@ class FaultProxy:
         port = self.ports[about.tls or "http"]
         base = about.address or f"{scheme}://127.0.0.1:{port}"
         trust = {"certificate-authority": str(self.folder / AUTHORITY)} if about.tls else {}
-        of = "writes" if place.writes else "any"
-        base = f"{base}/{quote(kind)}/{of}/{place.first}/{place.times}/{run}"
+        base = f"{base}/{self._path(kind, place, run)}"
         clusters = [{"name": it, "cluster": {"server": f"{base}/{it}", **trust}} for it in names]
         document = {
             "contexts": [{"name": it, "context": {"cluster": it, "user": "us"}} for it in names],

@@ -55,6 +55,14 @@ def test_a_kind_that_is_gone_has_no_objects(api: Api, api_server: ApiServer, cod
     assert listed(api) == []
 
 
+def test_a_kind_of_kubernetes_itself_is_never_gone(api: Api, api_server: ApiServer) -> None:
+    pods = Resource("", "v1", "pods", "Pod", True)
+    api_server.answer("GET", pods.path(), status(404, "the server could not find it"))
+    with pytest.raises(DeployError) as refused:
+        emptying._listed(api, pods)
+    assert str(refused.value) == "GET /api/v1/pods: 404 the server could not find it"
+
+
 def test_an_empty_list_is_null(api: Api, api_server: ApiServer) -> None:
     api_server.answer("GET", FIRST, page())
     assert listed(api) == []

@@ -20,7 +20,7 @@ from tasks.plans import runbooks
 from tasks.plans.alerts import ALERTS
 from tasks.plans.runbooks import RUNBOOKS, actions
 from tasks.plans.runbooks.source import Action, Asked, Cause, Seen, Served, Target, Timed, Wanted
-from tasks.plans.runbooks.walk import judged, may_go_on, to_do, walk
+from tasks.plans.runbooks.walk import judged, may_go_on, nothing_known, to_do, walk
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -627,6 +627,13 @@ def test_a_route_that_was_served_just_now_is_not_suspected() -> None:
     them = cluster()
     at("service", "spec", "ports", 0, "targetPort", to=3999)(them)
     assert judged(STEPS["backends"], seen(them, asked=[GOOD])).says == "fine"
+
+
+def test_a_walk_that_could_read_nothing_says_so() -> None:
+    kinds = frozenset(it for step in RUNBOOKS["gateway-not-responding"].steps for it in step.reads)
+    blind = walk(RUNBOOKS["gateway-not-responding"], Seen(now=NOW, unread=kinds))
+    assert nothing_known(blind) == "the cluster could not be read: Deployment, Pod"
+    assert nothing_known(walk(RUNBOOKS["gateway-not-responding"], WELL)) == ""
 
 
 def test_routes_of_other_hosts_are_left_out_where_a_request_is_asked_about() -> None:

@@ -199,11 +199,11 @@ CURRENT = Step(
     "taken-up",
     "Has the controller taken up what was written last?",
     current,
-    (),
+    ("Gateway", "HTTPRoute"),
     ("configuration_stale", "proxy_outdated"),
     settles=True,
 )
-CRDS = Step("crds", "Are the CRDs there?", crds, (), ("crd_missing",))
+CRDS = Step("crds", "Are the CRDs there?", crds, ("Gateway",), ("crd_missing",))
 REFUSES = Step("refused", "Does it refuse an object?", log, (), REFUSED)
 RATE_LIMIT_SERVICE = Step(
     "rate-limit-service", "Does the rate limit service run?", rate_limit, _OF_CONTROLLER

@@ -47,6 +47,13 @@ def to_do(verdicts: Sequence[Judged]) -> Judged | None:
     )
 
 
+def nothing_known(verdicts: Sequence[Judged]) -> str:
+    """Why no step could tell anything; empty where one could."""
+    if any(it.verdict.says != "cannot tell" for it in verdicts):
+        return ""
+    return next((it.verdict.sentence for it in verdicts), "no step was taken")
+
+
 def explained(verdicts: Sequence[Judged]) -> list[Judged]:
     return [it for it in verdicts if it.verdict.says == "this is it"]
 
