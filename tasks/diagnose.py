@@ -6,7 +6,6 @@ clusters that have the same cause.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from tasks.diagnosis.diagnosis import Diagnosis, Found, as_json
 from tasks.diagnosis.evidence import Evidence, Gap
 from tasks.diagnosis.explain import diagnosis
 from tasks.facts.loki import Place
+from tasks.fleet import environment
 from tasks.fleet import run as fleet_run
 from tasks.fleet.guard import Steps, fleet_operation, session
 from tasks.fleet.inventory import Cluster
@@ -83,7 +83,9 @@ def look(data: Cluster) -> Look:
 def _loki(data: Cluster) -> Place | None:
     if (it := data.diagnosis.loki) is None:
         return None
-    return Place(it.url, it.selector, os.environ.get(it.token_env or ""), it.tenant)
+    return Place(
+        it.url, it.selector, environment.secret(it.token_env) if it.token_env else None, it.tenant
+    )
 
 
 def diagnosed(seen: Evidence) -> Diagnosis:

@@ -19,7 +19,7 @@ from tasks.fleet.guard import Steps, fleet_operation, kubernetes_version, sign_i
 from tasks.fleet.inventory import Cluster
 from tasks.fleet.recorder import ClusterResult
 from tasks.operations import helm
-from tasks.plans import permissions
+from tasks.plans.rights import deploys
 
 SCHEMA = "envoyfleet.doctor/1"
 COLUMNS = ("cluster", "kubernetes", "helm", "chart", "sign-in", "rights")
@@ -48,7 +48,7 @@ def look(data: Cluster) -> Steps:
     except charts.ChartRefused as error:
         lock_problem = str(error)
     how = sign_in()
-    needed = permissions.needed(data.namespace)
+    needed = deploys.before_writing(rights.places(data))
     denied = [it.text for it in rights.denied(needed, data.namespace)]
     seen = Readiness(
         helm=helm.version(data.helm),

@@ -56,6 +56,7 @@ from tasks.plans.chains import Held
 from tasks.plans.kinds import ENVOY_GATEWAY, GATEWAY_API, KINDS, title
 from tasks.plans.preflight import Reason, warning
 from tasks.plans.rehearsals import copies, outcome
+from tasks.plans.rights import deploys
 from tasks.plans.served import missing_served
 
 Object = Mapping[str, Any]
@@ -380,12 +381,8 @@ def _of_priorities(wanted: envoy_gateway.Desired) -> list[Reason]:
 def _of_rights(wanted: envoy_gateway.Desired, moving: Sequence[str]) -> list[Reason]:
     """+ moving: resources whose objects this change rewrites"""
     data = wanted.data
-    there = {it.namespace for it in data.gateways}
-    proxies = there if data.deploy_type == "GatewayNamespace" else {data.namespace}
-    needed = permissions.needed(
-        data.namespace, permissions.written_by(wanted.objects), proxies, there, moving
-    )
-    wished = permissions.wished(proxies)
+    at = rights.places(data, permissions.written_by(wanted.objects))
+    needed, wished = deploys.before_writing(at, moving), deploys.to_ask_proxies(at)
     lacking = rights.denied([*needed, *wished], data.namespace)
     found = [
         Reason(f"this identity may not {it}: ask for a role that allows it")

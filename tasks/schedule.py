@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks import rights
 from tasks.fleet.inventory.files import AKS, Unusable, clusters
 from tasks.plans import permissions
 
@@ -78,9 +79,9 @@ def manifests(
             claim=claim,
             shards=None,
         )
-    rights = permissions.roles(_rights(deploy, name, data))
+    roles = permissions.roles(rights.of(deploy, name, data))
     return found + render(
-        "schedule/rbac.yaml.j2", name, name=called, roles=rights, subject=subject or mine
+        "schedule/rbac.yaml.j2", name, name=called, roles=roles, subject=subject or mine
     )
 
 
@@ -129,28 +130,6 @@ def sharded(
             shards=shards,
         ),
     ]
-
-
-def _rights(deploy: str, name: str, data: Mapping[str, Any]) -> list[permissions.Right]:
-    from tasks.fleet import inventory
-
-    wrong = inventory.problems(name, data)
-    if wrong:
-        raise Unusable(wrong[0])
-    cluster = inventory.parsed(data)
-    own = {it.namespace for it in cluster.gateways}
-    beside = cluster.deploy_type == "GatewayNamespace"
-    secrets: dict[str, set[str]] = {}
-    for it in cluster.certificates:
-        secrets.setdefault(it.namespace, set()).add(it.secret)
-    return permissions.scheduled(
-        deploy,
-        cluster.namespace,
-        own if beside else {cluster.namespace},
-        secrets,
-        own,
-        [it.namespace for it in cluster.certificates if it.source == "cert-manager"],
-    )
 
 
 def locked(requirements: str, wanted: Iterable[str]) -> str:
@@ -223,7 +202,7 @@ def _asked(given: argparse.Namespace) -> str:
         namespace=given.namespace,
         cron=given.schedule,
         claim=given.backups,
-        subject=_subject(given.subject) if given.subject else None,
+        subject=rights.subject(given.subject) if given.subject else None,
     )
     return yaml.safe_dump_all(made, sort_keys=False)
 
@@ -248,19 +227,11 @@ def _sharded(given: argparse.Namespace, every: Mapping[str, Any]) -> list[dict[s
     )
 
 
-def _subject(text: str) -> dict[str, str]:
-    """ "Group:7f0c..." or "User:..." as RBAC has it."""
-    kind, _, name = text.partition(":")
-    if kind not in ("User", "Group") or not name:
-        raise Unusable(f'subject {text!r} is neither "User:NAME" nor "Group:NAME"')
-    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tasks.schedule", description="Print the manifests of a schedule."
     )
-    parser.add_argument("deploy", choices=[*permissions.SCHEDULED, *LOCKED])
+    parser.add_argument("deploy", choices=[*TIMES, *LOCKED])
     parser.add_argument("inventory", nargs="?", help="such as inventory/in_cluster.py")
     parser.add_argument("--cluster", help="one of the inventory, or @aks/...; else its first")
     parser.add_argument("--shards", type=int, help="all clusters, in a Job of so many indexes")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -45,6 +45,7 @@ from tasks.plans.preflight import Reason, warning
 from tasks.plans.public_ips import Wanted
 from tasks.plans.references import Reference
 from tasks.plans.resources import CORE, Resource
+from tasks.plans.rights import deploys
 from tasks.plans.way_in import Places
 
 Object = Mapping[str, Any]
@@ -325,9 +326,8 @@ def _of_rights(wanted: Desired, kept: Sequence[Object], places: Places) -> list[
             place = None if it.group else namespace  # those of a group are listed everywhere
             needed += [permissions.Right(verb, name, place) for verb in verbs]
     if not data.only:
-        proxies = {it["metadata"].get("namespace") or data.namespace for it in _gateways(kept)}
-        there = proxies if data.deploy_type == "GatewayNamespace" else {data.namespace}
-        needed += permissions.needed(data.namespace, (), there, proxies)
+        own = {it["metadata"].get("namespace") or data.namespace for it in _gateways(kept)}
+        needed += deploys.before_writing(replace(rights.places(data), gateways=tuple(sorted(own))))
     denied = rights.denied(list(dict.fromkeys(needed)), data.namespace)
     return [
         Reason(f"this identity may not {it}: ask for a role that allows it")

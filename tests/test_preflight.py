@@ -295,18 +295,18 @@ def test_a_stop(cluster: str, why: str, looked: Looked) -> None:
 def test_each_right_that_is_missing_is_said(looked: Looked) -> None:
     said = looked.clusters["denied"]["why"].split("; ")
     assert {it.partition(":")[2] for it in said} == {" ask for a role that allows it"}
-    assert said[:2] == [
+    assert {
         "this identity may not patch customresourcedefinitions.apiextensions.k8s.io: ask for a "
         "role that allows it",
         "this identity may not patch customresourcedefinitions/status.apiextensions.k8s.io: ask "
         "for a role that allows it",
-    ]
+    } <= {*said}
 
 
 def test_a_read_that_is_forbidden_tells_all_rights_that_are_missing(looked: Looked) -> None:
     said = looked.clusters["blind"]["why"].split("; ")
     assert said[0] == f"GET {SECRETS}: 403 secrets is forbidden"
     assert (
-        f"this identity may not list, create, update, patch, delete secrets in {NAMESPACE}: ask "
-        "for a role that allows it"
+        f"this identity may not list, create, update secrets in {NAMESPACE}: ask for a role that "
+        "allows it"
     ) in said

@@ -19,7 +19,6 @@ from tasks.connectors import kubeconfig
 from tasks.fleet import inventory
 from tasks.fleet.inventory import files
 from tasks.lab import fleet_image
-from tasks.plans import permissions
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "inventory/in_cluster.py"
@@ -74,7 +73,7 @@ def test_a_token_file_is_read(tmp_path: Path) -> None:
     assert headers == {"authorization": "Bearer t0ken"}
 
 
-@pytest.mark.parametrize("deploy", list(permissions.SCHEDULED))
+@pytest.mark.parametrize("deploy", list(schedule.TIMES))
 def test_cronjob(deploy: str) -> None:
     found = made(deploy)["CronJob envoyfleet"]
     job = found["spec"]["jobTemplate"]["spec"]
@@ -162,7 +161,7 @@ def unknown(kind: str, thing: Any, at: str = "") -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("deploy", list(permissions.SCHEDULED))
+@pytest.mark.parametrize("deploy", list(schedule.TIMES))
 def test_every_manifest_is_of_the_kubernetes_api(deploy: str) -> None:
     kinds = {"CronJob": "V1CronJob", "ServiceAccount": "V1ServiceAccount", "Role": "V1Role"}
     kinds |= {"ClusterRole": "V1ClusterRole", "RoleBinding": "V1RoleBinding"}
@@ -185,6 +184,7 @@ def test_a_rotation_writes_its_secrets_and_its_lease_alone() -> None:
     system = "envoy-gateway-system"
     assert writes == {
         ("edge", "patch", "secrets", ("example-com-tls",)),
+        ("edge", "create", "secrets", ("example-com-tls",)),
         (system, "update", "leases", ("envoyfleet",)),
         (system, "create", "leases", ()),
         (system, "create", "pods/portforward", ()),
@@ -242,7 +242,8 @@ def test_rights_alone_for_somebody_from_elsewhere() -> None:
         ),
         pytest.param(
             ["backup", str(SAMPLE), "--subject", "7f0c"],
-            'subject \'7f0c\' is neither "User:NAME" nor "Group:NAME"',
+            'subject \'7f0c\' is none of "User:NAME", "Group:NAME" and '
+            '"ServiceAccount:NAMESPACE/NAME"',
             id="no subject",
         ),
         pytest.param(

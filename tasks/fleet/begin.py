@@ -59,6 +59,7 @@ def begin() -> None:
     # would print a traceback of each besides.
     Hub.NOT_ERROR = (*Hub.NOT_ERROR, ApiError, PyinfraError)
 
+    os.umask(0o077)  # whatever a run writes is its user's alone
     given = click.get_current_context().params
     operations = tuple(given["operations"])
     first = operations[0]
@@ -110,7 +111,8 @@ def usage_problem(given: dict[str, Any]) -> str | None:
 
 def checked_before_connecting(state: Any) -> None:
     """Every cluster's data, before the first connection. Raises Refused with a line a problem."""
-    from tasks.fleet import approve, archives, inventory, notify, resume, textfile
+    from tasks.connectors import scratch
+    from tasks.fleet import approve, archives, environment, inventory, notify, resume, textfile
     from tasks.fleet.recorder import Recorder
 
     run = current()
@@ -149,6 +151,8 @@ def checked_before_connecting(state: Any) -> None:
     if found:
         unique = dict.fromkeys(found)
         raise Refused("\n".join(f"{run.inventory}: {line}" for line in unique))
+    environment.hide(run.clusters.values())
+    scratch.sweep()  # kubeconfigs of a run that was killed, whatever this one is going to do
     _take_shard(run)
     if not run.dry and not all(_only_looks(run, it) for it in run.clusters.values()):
         resume.go_on(run)

@@ -5,7 +5,6 @@ by it. The addresses are secrets, so that none is printed or kept.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 import click
 
-from tasks.fleet import process
+from tasks.fleet import environment, process
 from tasks.fleet import run as fleet_run
 from tasks.fleet.inventory import Cluster, Notification, together
 from tasks.plans import messages
@@ -48,7 +47,7 @@ def problems(clusters: Mapping[str, Cluster]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for name, data in clusters.items():
         for variable in dict.fromkeys(it.url_env for it in data.notifications):
-            url = os.environ.get(variable, "")
+            url = environment.secret(variable)
             wrong = "is not set" if not url else "holds no address, https://..."
             if not url.startswith(("https://", "http://")):
                 reasons.setdefault(
@@ -117,7 +116,7 @@ def receivers() -> list[Receiver]:
     if _receivers is None:
         _receivers = {}
         for it in _wanted(fleet_run.current()):
-            url = os.environ.get(it.url_env, "")
+            url = environment.secret(it.url_env)
             one = _receivers.setdefault((it.kind, url), Receiver(it.kind, it.url_env, url))
             one.events |= set(it.events or ("start", "gate", "failure", "end"))
     return list(_receivers.values())

@@ -1,4 +1,4 @@
-"""What the identity of a run may not do on a cluster, in as few requests as there are."""
+"""What an inventory needs of rights, and what the identity of a run may not do on a cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,30 @@ from collections.abc import Sequence
 
 from tasks.facts.permissions import MayDo, Rules
 from tasks.fleet.guard import fact
+from tasks.fleet.inventory import Cluster
 from tasks.plans import permissions
+from tasks.plans.rights.places import Places
+
+
+def places(data: Cluster, written: Sequence[tuple[str, str | None]] = ()) -> Places:
+    """+ written: resources of the inventory's objects, with their namespace"""
+    own = tuple(sorted({it.namespace for it in data.gateways}))
+    beside = data.proxy_namespace is None
+    secrets: dict[str, tuple[str, ...]] = {}
+    for it in data.certificates:
+        secrets[it.namespace] = (*secrets.get(it.namespace, ()), it.secret)
+    return Places(
+        data.namespace,
+        data.release,
+        proxies=own if beside else (data.namespace,),
+        gateways=own,
+        beside=beside,
+        written=tuple(written),
+        secrets=secrets,
+        asked=tuple(it.namespace for it in data.certificates if it.source == "cert-manager"),
+        granting=tuple(it.namespace for it in data.certificates if it.grants),
+        monitoring=data.monitoring.namespace if data.monitoring else None,
+    )
 
 
 def denied(rights: Sequence[permissions.Right], namespace: str) -> list[permissions.Right]:

@@ -5,6 +5,7 @@ all. Whoever scrapes may read it, so it is the one file of a run that is not its
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,7 +105,11 @@ def _write(path: Path, run: fleet_run.Run, results: Iterable[ClusterResult], cod
             say("envoyfleet_run_probe_requests", what, it.traffic["requests"], **labels)
             what = "Those of them that got no good answer."
             say("envoyfleet_run_probe_requests_lost", what, lost(it.traffic), **labels)
-    write_to_textfile(str(path), registry)
+    ours = os.umask(0o022)  # node_exporter is another user
+    try:
+        write_to_textfile(str(path), registry)
+    finally:
+        os.umask(ours)
 
 
 def _before(path: Path, about: Mapping[str, str]) -> float | None:

@@ -25,12 +25,14 @@ NO_CONTROLLERS = (
     "service-lb-controller",
 )
 # Users of the machinery are left out, so that what is in the log was asked by people and their
-# tools.
+# tools; service accounts of namespaces envoyfleet and default are tools, too.
+TOOLS = ["system:serviceaccounts:envoyfleet", "system:serviceaccounts:default"]
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived", "ResponseStarted"],
     "rules": [
+        {"level": "Metadata", "userGroups": TOOLS},
         {
             "level": "None",
             "users": [

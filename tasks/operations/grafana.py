@@ -8,7 +8,6 @@ Clusters share a Grafana, so that each is read and written once a run, whichever
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +22,7 @@ from typing_extensions import override
 from tasks.connectors import azure
 from tasks.connectors.azure import SignInError
 from tasks.connectors.once import Once
+from tasks.fleet import environment
 from tasks.fleet import run as fleet_run
 from tasks.fleet.inventory import Grafana
 from tasks.fleet.render import TEMPLATES, render
@@ -419,7 +419,7 @@ def _token(settings: Grafana) -> str:
             return azure.token(None, azure.scope(AZURE))
         except SignInError as error:
             raise Refused(f"Grafana {settings.url}: {error}") from None
-    found = os.environ.get(settings.token_env, "").strip()
+    found = environment.secret(settings.token_env).strip()
     if not found:
         raise Refused(
             f"Grafana {settings.url}: the environment variable {settings.token_env} is not set: "

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.plans.permissions import needed
+from tasks.plans.rights import deploys
+from tasks.plans.rights.places import Places
 from tests.api_server import Answer, ApiServer, status
 from tests.command_line import CommandLine
 from tests.fleet.test_run import LEAST, Case, prepared
@@ -79,7 +80,7 @@ def test_doctor_as_json_has_its_findings(
             "envoy_gateway_version": "1.9.1",
             "digest": None,
             "sign_in": "token",
-            "rights": len(needed("envoy-gateway-system")),
+            "rights": len(deploys.before_writing(Places("envoy-gateway-system", "eg"))),
             "denied": [],
         }
     ]

@@ -25,7 +25,7 @@ from tests.lab.test_restore import at
 
 pytestmark = pytest.mark.lab
 
-SPACE, HOST, SECRET = "scheduled", "scheduled.lab.test", "scheduled-tls"
+SPACE, HOST, SECRET = "envoyfleet", "scheduled.lab.test", "scheduled-tls"
 NAME = "envoyfleet-rotate-certificates"
 ACCOUNT = f"system:serviceaccount:{SPACE}:{NAME}"
 
@@ -181,6 +181,7 @@ def test_a_job_of_the_cronjob_rotates(fleet: Fleet) -> None:
     assert serial(fleet) != before
     assert "Traceback" not in output
     mine = [it for it in fleet.requests(fleet.names[0]) if it["user"]["username"] == ACCOUNT]
+    assert len(mine) > 10
     assert [it["requestURI"] for it in mine if it["responseStatus"].get("code") == 403] == []
     after = serial(fleet)
     assert "unchanged" in job(fleet, "second")

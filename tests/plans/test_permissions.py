@@ -10,59 +10,27 @@ from tasks.plans.permissions import (
     Right,
     granted,
     grouped,
-    needed,
     not_shown,
     review,
     rules_review,
-    wished,
     written_by,
 )
 
 PATCH = Right("patch", "gateways.gateway.networking.k8s.io")
+API = "gateway.networking.k8s.io/v1"
 SECRETS = Right("list", "secrets", "envoy-gateway-system")
-
-
-def test_needed_is_inside_the_controllers_namespace_where_that_will_do() -> None:
-    rights = needed("eg")
-    assert {it.namespace for it in rights} == {None, "eg"}
-    assert Right("list", "secrets", "eg") in rights
-    assert Right("list", "gateways.gateway.networking.k8s.io") in rights
-    assert Right("patch", "customresourcedefinitions/status.apiextensions.k8s.io") in rights
-    assert len(set(rights)) == len(rights)
-
-
-def test_needed_is_what_this_run_does() -> None:
-    more = set(
-        needed(
-            "eg",
-            written=["namespaces", "gateways.gateway.networking.k8s.io"],
-            proxies=["edge"],
-            referred=["edge"],
-            moving=["tcproutes.gateway.networking.k8s.io"],
-        )
-    ) - set(needed("eg"))
-    assert more == {
-        PATCH,
-        Right("create", "gateways.gateway.networking.k8s.io"),
-        Right("update", "tcproutes.gateway.networking.k8s.io"),
-        Right("list", "pods", "edge"),
-        Right("delete", "pods", "edge"),
-        Right("list", "secrets", "edge"),
-        Right("list", "configmaps", "edge"),
-    }
-    assert wished(["edge"]) == [
-        Right("get", "pods/portforward", "edge"),
-        Right("create", "pods/portforward", "edge"),
-    ]
 
 
 def test_written_by() -> None:
     manifests = [
-        {"apiVersion": "v1", "kind": "Namespace"},
-        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"},
-        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge"}},
+        {"apiVersion": API, "kind": "Gateway", "metadata": {"name": "a", "namespace": "edge"}},
+        {"apiVersion": API, "kind": "Gateway", "metadata": {"name": "b", "namespace": "edge"}},
     ]
-    assert written_by(manifests) == ["namespaces", "gateways.gateway.networking.k8s.io"]
+    assert written_by(manifests) == (
+        ("namespaces", None),
+        ("gateways.gateway.networking.k8s.io", "edge"),
+    )
 
 
 def rule(verbs: str, groups: str, resources: str, **more: Any) -> dict[str, Any]:
@@ -76,6 +44,7 @@ def rule(verbs: str, groups: str, resources: str, **more: Any) -> dict[str, Any]
 
 FORWARD = Right("create", "pods/portforward", "edge")
 IN_EG = Right("list", "secrets", "eg")
+ONE = Right("patch", "gateways.gateway.networking.k8s.io", names=("public",))
 
 
 @pytest.mark.parametrize(
@@ -99,6 +68,20 @@ IN_EG = Right("list", "secrets", "eg")
             [],
             False,
             id="one object alone",
+        ),
+        pytest.param(
+            ONE,
+            [rule("patch", "gateway.networking.k8s.io", "gateways", resourceNames=["public", "b"])],
+            [],
+            True,
+            id="the object that is asked about",
+        ),
+        pytest.param(
+            ONE,
+            [rule("patch", "gateway.networking.k8s.io", "gateways", resourceNames=["b"])],
+            [],
+            False,
+            id="another object",
         ),
         pytest.param(PATCH, [], [rule("*", "*", "*")], False, id="in the namespace alone"),
         pytest.param(IN_EG, [], [rule("*", "", "secrets")], True, id="namespaced"),

@@ -1,0 +1,1 @@
+"""The rights of each deploy on a cluster, see docs/rights.md."""
