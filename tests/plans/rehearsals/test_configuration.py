@@ -417,16 +417,31 @@ def test_a_real_dump_equals_itself_in_any_order(path: Path) -> None:
     assert changes(before, after) == ()
 
 
+def recorded(name: str) -> Json:
+    found: Json = json.loads(
+        gzip.decompress((DATA / "rehearsals" / f"{name}.json.gz").read_bytes())
+    )
+    return found
+
+
+def test_the_other_scheme_of_names_gives_metrics_other_names_alone() -> None:
+    """The same Gateway without and with the runtime flag XDSNameSchemeV2."""
+    said = "prefix of its metrics: http"
+    assert [*changes(recorded("1.9.1-names-v1"), recorded("1.9.1-names-v2"))] == [
+        Change("listener", "Gateway edge/public, listener http", f"{said}-10080 → http-80", "info"),
+        Change(
+            "listener", "Gateway edge/public, listener https", f"{said}s-10443 → https-443", "info"
+        ),
+    ]
+
+
 def test_a_real_upgrade_shows_what_it_did() -> None:
     """
     One Gateway of a lab under 1.8.3 and, upgraded, under 1.9.1: routes with weights, redirects,
     rewrites, mirrors, retries, limits, health checks, JWT, external authorization, CORS, gRPC, TLS
     to backends by the system's CAs, and one Lua script, which 1.9 does not run unless told to.
     """
-    before, after = (
-        json.loads(gzip.decompress((DATA / "rehearsals" / f"{it}.json.gz").read_bytes()))
-        for it in ("1.8.3", "1.9.1")
-    )
+    before, after = (recorded(it) for it in ("1.8.3", "1.9.1"))
     scripted = "HTTPRoute demo/inside, rule 0"
     assert [*changes(before, after)] == [
         Change("route", scripted, "Lua script: set → none", "error"),
