@@ -32,6 +32,8 @@ def changes(before: Dump, after: Dump) -> tuple[Change, ...]:
         pairs, gone, new = paired(_of(what, was), _of(what, now))
         for one, other in pairs:
             found += _otherwise(one, other)
+        if what == "virtual host":  # its routes say that it came or went
+            continue
         found += [phrases.gone(it) for it in gone]
         found += [phrases.new(it) for it in new]
         if what == "route":
