@@ -126,7 +126,7 @@ hardening: setup ## 10,000 generated bad inputs, as docs/bad-inputs.md has them
 	@$(PYTHON) -m tests.bad_inputs
 
 faults: setup ## every deploy through a failing API server, on a lab of its own, as docs/faults.md has it
-	@echo "faults: a lab with one cluster, every deploy with a kind of fault of each family, 204 runs and 48 without a fault (20 min)"
+	@echo "faults: a lab with one cluster, every deploy with a kind of fault of each family, 204 runs and 48 without, then 25 harms of this machine and the registry (45 min)"
 	@$(MAKE) need-root
 	@$(call with_lab,faults,1,$(ROOT) .venv/bin/pyinfra inventory/lab.py deploys/install.py -y && $(ROOT) $(PYTHON) -m tests.faults faults)
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -26,6 +27,7 @@ from tests.command_line import CommandLine, Outcome
 from tests.faults.array import Trial, moments, place, trials
 from tests.faults.judged import Judged, judged
 from tests.faults.kinds import FAMILIES
+from tests.faults.machine import Machine, harms
 from tests.faults.page import PAGE, Row, page
 from tests.faults.running import ALWAYS, ONCE, FaultProxy, Place, proxied
 
@@ -97,8 +99,8 @@ EARLIER = ("first write", "reading", "connecting")
 class Clone:
     """A folder like a clone of the repository, at one cluster of a lab."""
 
-    #: What the newest run printed.
-    said = ""
+    #: What the newest run printed; whether it may have left something deleted.
+    said, undone = "", False
 
     def __init__(self, folder: Path, lab: str, command_line: CommandLine) -> None:
         self.folder, self.lab, self._command_line = folder, lab, command_line
@@ -115,15 +117,20 @@ class Clone:
         about = config["clusters"][0]["cluster"]
         ca = folder / "ca.pem"
         ca.write_bytes(base64.b64decode(about["certificate-authority-data"]))
-        self.upstreams = {self.cluster: {"url": about["server"], "ca": str(ca)}}
+        registry = urlsplit(self.about["charts"][0]["ref"]).netloc
+        self.upstreams = {
+            self.cluster: {"url": about["server"], "ca": str(ca)},
+            "registry": {"url": f"http://{registry}", "ca": None},
+        }
         for name in ("config.py", "deploys", "inventory", "templates", "docs"):
             (folder / "clone").mkdir(exist_ok=True)
             (folder / "clone" / name).symlink_to(ROOT / name)
 
     def wells(self, proxy: FaultProxy, it: Deploy) -> list[Outcome]:
         """Runs without a fault, after those that it needs."""
-        for former in it.after:
+        for former in it.after or (("gateways",) if self.undone else ()):
             self.run(proxy, DEPLOYS[former], *NONE)
+        self.undone = bool(it.undo)
         found = [self.run(proxy, it, *NONE) for _ in range(2)]
         does = "writes" if proxy.wrote() else "writes nothing"
         print(f"{it.name}: {found[0].code} without a fault, {does}", flush=True)
@@ -170,11 +177,12 @@ def main() -> int:
     parser.add_argument("lab")
     parser.add_argument("--deploys", default=",".join(DEPLOYS))
     parser.add_argument("--families", default=",".join(FAMILIES))
+    parser.add_argument("--harms", default="", help="the beginning of their names; none: -")
     parser.add_argument("--verbose", action="store_true")
     given = parser.parse_args()
-    deploys = {it: DEPLOYS[it].writes for it in given.deploys.split(",")}
+    deploys = {it: DEPLOYS[it].writes for it in given.deploys.split(",") if it != "-"}
     families = given.families.split(",")
-    rows = []
+    rows, harmed = [], []
     with tempfile.TemporaryDirectory(prefix="faults-") as name, CommandLine() as command_line:
         clone = Clone(Path(name), given.lab, command_line)
         with proxied(Path(name), clone.upstreams) as proxy:
@@ -187,18 +195,25 @@ def main() -> int:
                 print(f"  {row.text}", flush=True)
                 if given.verbose or row.judged.verdict == "wrong":
                     print(clone.said)
-    if [*deploys] == [*DEPLOYS] and families == [*FAMILIES]:
-        PAGE.write_text(page(rows))
+            machine = Machine(clone.folder / "clone", given.lab, clone.about, proxy)
+            for harm in harms():
+                if harm.name.startswith(given.harms):
+                    harmed.append(machine.tried(harm))
+                    print(f"  {harmed[-1].text}", flush=True)
+                    if given.verbose or harmed[-1].judged.verdict == "wrong":
+                        print(machine.said)
+    if [*deploys] == [*DEPLOYS] and families == [*FAMILIES] and not given.harms:
+        PAGE.write_text(page(rows, harmed))
         print(f"wrote {PAGE}")
-    return 1 if any(it.judged.verdict == "wrong" for it in rows) else 0
+    verdicts = [*(it.judged.verdict for it in rows), *(it.judged.verdict for it in harmed)]
+    return 1 if "wrong" in verdicts else 0
 
 
 def tried(clone: Clone, proxy: FaultProxy, it: Trial, wells: Sequence[Outcome]) -> Row:
     """One run; where it asked too little to meet its fault, another that meets it earlier."""
     deploy = DEPLOYS[it.deploy]
-    for moment in dict.fromkeys((it.moment, *EARLIER)):
-        if moment not in moments(it.kind, deploy.writes):
-            continue
+    possible = moments(it.kind, deploy.writes)
+    for moment in dict.fromkeys((it.moment, *(one for one in EARLIER if one in possible))):
         began = time.monotonic()
         outcome = clone.run(proxy, deploy, it.kind, place(it.kind, moment, it.times))
         seconds = time.monotonic() - began

@@ -27,6 +27,8 @@ REFUSED, FINDINGS = 2, 3
 TOLD = re.compile(
     r"not (read|asked|known)|cannot|could not|(was|were) not|: \d{3} |no answer|cannot tell"
 )
+#: What a run says of the one before it, which met a fault of its own.
+_OF_BEFORE = re.compile(r"\[\S+\] takes over from run \S+ ")
 #: What differs between two runs that are the same, in lines that differ.
 _VARIES = re.compile(r"[0-9a-f]{8,}|\d+(\.\d+)?|waits .*|still .*")
 
@@ -50,8 +52,10 @@ def judged(wells: Sequence[Outcome], it: Outcome) -> Judged:
         return Judged("wrong", f"{defect[0]}: {_around(it.text, defect.start())}")
     known = {_plain(line) for well in wells for line in well.lines}
     steady = set(wells[0].lines).intersection(*(well.lines for well in wells))
-    new = [line for line in it.lines if _plain(line) not in known]
-    gone = [line for line in steady if line not in it.lines]
+    lines = [line for line in it.lines if not _OF_BEFORE.match(line)]
+    new = [line for line in lines if _plain(line) not in known]
+    there = {_plain(line) for line in lines}
+    gone = [line for line in steady if _plain(line) not in there]
     told = [line for line in new if CLUSTER.search(line) and re.search(r"[a-z]{3}.*: ?\S", line)]
     if it.code == wells[0].code and not new and not gone:
         return Judged("right")

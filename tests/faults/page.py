@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from tests.faults.array import MOMENTS
 from tests.faults.judged import Judged
 from tests.faults.kinds import FAMILIES, KINDS
+from tests.faults.machine import Tried
 from tests.faults.running import ALWAYS
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
@@ -27,6 +29,12 @@ code without the fault, and a line that says what was not read. **Not met** is: 
 **Wrong** would be a traceback, the name of an error of Python's, an exit code 0 with
 another result, or more than 150 seconds.
 
+"""
+
+HARMS = """\
+## On the machine that runs, and at the registry
+Each run was followed by the same command without the harm, whose exit code is under "then". Install
+had a change for helm to make, and no chart in its cache where the registry was harmed.
 """
 
 
@@ -52,9 +60,20 @@ class Row:
         )
 
 
-def page(rows: Sequence[Row]) -> str:
+def page(rows: Sequence[Row], harmed: Sequence[Tried]) -> str:
     return HEAD + "\n".join(
-        [*_summary(rows), "", *_kinds(rows), "", *_moments(rows), "", *_deploys(rows), ""]
+        [
+            *_summary(rows),
+            "",
+            *_kinds(rows),
+            "",
+            *_moments(rows),
+            "",
+            *_deploys(rows),
+            "",
+            *_harms(harmed),
+            "",
+        ]
     )
 
 
@@ -90,6 +109,15 @@ def _moments(rows: Sequence[Row]) -> Iterator[str]:
         yield f"| {name} | {' | '.join(str(met.count(it)) for it in MOMENTS)} |"
 
 
+def _harms(harmed: Sequence[Tried]) -> Iterator[str]:
+    yield HARMS
+    yield "| what | how | deploy | came of it | exit | then | such as |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for it in harmed:
+        about = f"{it.harm.name} | {it.harm.what} | {it.harm.deploy} | {it.judged.verdict}"
+        yield f"| {about} | {it.code} | {it.after} | {_cell(it.judged.line or it.judged.why)} |"
+
+
 def _deploys(rows: Sequence[Row]) -> Iterator[str]:
     yield "| deploy | met | right | told | stopped | wrong |"
     yield "| --- | --- | --- | --- | --- | --- |"
@@ -101,5 +129,6 @@ def _deploys(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _cell(line: str) -> str:
+    line = re.sub(r"\S*/faults-\w+/clone/", "", line)  # where this machine has them
     short = line if len(line) <= 160 else f"{line[:160]}..."
     return f"`{short.replace('|', '/').replace('`', '')}`" if line else ""
