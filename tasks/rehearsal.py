@@ -31,8 +31,8 @@ from tasks.fleet.survey import surveyed
 from tasks.operations import emptying, observing, prober, proxies, stand_ins
 from tasks.operations.kube import POLL, show, wait_until
 from tasks.plans import archive as packing
+from tasks.plans import backup, probes
 from tasks.plans import emptying as marks
-from tasks.plans import probes
 from tasks.plans import stand_ins as plan
 from tasks.plans.emptying import Mark
 from tasks.plans.kinds import GATEWAY_API
@@ -256,7 +256,7 @@ def running(name: str = "") -> Steps:
         return
     data, chart = it.now.data, it.now.chart
     crds.look_again()
-    files = {packing.path_of(one): packing_content(one) for one in it.objects}
+    files = {packing.path_of(one): backup.content(one) for one in it.objects}
     about = {
         "cluster": it.record.source,
         "uid": None,
@@ -281,13 +281,6 @@ def running(name: str = "") -> Steps:
     elif lacking:
         host.log("no stand_in_image: what needs a backend answers 503, before and after")
     yield from change.ended._inner(data=data)
-
-
-def packing_content(thing: Object) -> bytes:
-    """The file of an object in an archive."""
-    from tasks.plans.backup import content
-
-    return content(thing)
 
 
 @fleet_operation()
