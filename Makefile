@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo check unit unit-runs unit-rest test lab-tests lab-tests-fleet lab-tests-rest lab-tests-own lab-tests-azure lab-tests-monitoring lab-tests-diagnosis lab-tests-traffic score nightly bench drill rehearse hardening faults clean need-root
+.PHONY: help setup demo check unit unit-runs unit-rest test lab-tests lab-tests-fleet lab-tests-rest lab-tests-own lab-tests-azure lab-tests-monitoring lab-tests-diagnosis lab-tests-traffic score nightly bench drill rehearse hardening faults docs clean need-root
 ifndef ROWS
 .NOTPARALLEL:
 endif
@@ -173,9 +173,20 @@ rehearse: setup ## two lab clusters: the upgrade of the first is tried on the se
 	$(ROOT) .venv/bin/pyinfra inventory/rehearsal.py deploys/rehearse.py -y --limit rehearsal-2
 	@echo "rehearse: done; the report is $$(ls -t runs/*/rehearsal-rehearsal-1.md | head -1)"
 
-clean: ## remove .venv, caches and rendered/; keeps runs/, backups/ and labs
-	@echo "clean: remove .venv, caches and rendered/; runs/, backups/ and labs stay (end a lab: python -m tasks.lab down)"
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis rendered *.egg-info
+docs: .venv/docs/ready ## docs/ and README as a site in site/, that opens from the folder; a broken link fails
+	@echo "docs: docs/ and README.md as a site in site/, without a network; a broken link fails (5 s)"
+	@.venv/docs/bin/mkdocs build
+	@echo "docs: done; open site/index.html"
+
+.venv/docs/ready: $(READY) docs/requirements.txt
+	@echo "docs: mkdocs from docs/requirements.txt, with hashes, in .venv/docs"
+	@$(PYTHON3) -m venv .venv/docs
+	@.venv/docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r docs/requirements.txt
+	@touch $@
+
+clean: ## remove .venv, caches, rendered/ and site/; keeps runs/, backups/ and labs
+	@echo "clean: remove .venv, caches, rendered/ and site/; runs/, backups/ and labs stay (end a lab: python -m tasks.lab down)"
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis rendered site *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 need-root:
