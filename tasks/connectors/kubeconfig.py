@@ -40,7 +40,7 @@ def one_context(name: str, explicit: str | None = None) -> dict[str, Any]:
     context = merged["contexts"].get(name)
     if context is None:
         near = get_close_matches(name, merged["contexts"], n=1)
-        hint = f"did you mean {near[0]}?" if near else "kubectl config get-contexts lists them"
+        hint = f"did you mean {near[0]}?" if near else _there(merged["contexts"])
         raise InventoryError(f"{name}: no context of this name in {where}: {hint}")
     cluster = _named(merged["clusters"], context.get("cluster"))
     if not cluster or not cluster.get("server"):
@@ -62,6 +62,12 @@ def one_context(name: str, explicit: str | None = None) -> dict[str, Any]:
         "clusters": [{"name": name, "cluster": cluster}],
         "users": [{"name": name, "user": user}],
     }
+
+
+def _there(contexts: Mapping[str, Any]) -> str:
+    """Where none is near: the only ones there are, or how to list them."""
+    few = sorted(map(str, contexts)) if 0 < len(contexts) < 4 else []
+    return f"it has {', '.join(few)}" if few else "kubectl config get-contexts lists them"
 
 
 def _named(section: dict[str, Any], name: Any) -> dict[str, Any] | None:

@@ -118,6 +118,11 @@ BROKEN = [
         id="names the context that is near",
     ),
     pytest.param(
+        {**WHOLE, "contexts": [{"name": "minikube", "context": {"cluster": "weu", "user": "ops"}}]},
+        "weu-1: no context of this name in {path}: it has minikube",
+        id="names the few that are there",
+    ),
+    pytest.param(
         {**WHOLE, "contexts": []},
         "weu-1: no context of this name in {path}: kubectl config get-contexts lists them",
         id="no context at all",
