@@ -27,7 +27,8 @@ class Command:
     @property
     def words(self) -> list[str]:
         """Its own words: without sudo, variables before it, pipes and redirections after it."""
-        found = shlex.split(self.text.partition("<<")[0], comments=True)
+        line = self.text.partition("<<")[0].replace("\\\n", " ")
+        found = shlex.split(line, comments=True)
         while found and (found[0] == "sudo" or re.fullmatch(r"[A-Z_]+=.*", found[0])):
             found.pop(0)
         ends = [n for n, it in enumerate(found) if it == "|" or re.match(r"[0-9]*>", it)]
