@@ -22,7 +22,7 @@ OUTSIDE = re.compile(r"\[([^]]*)\]\(\.\./[^)]*\)")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """The pages of the repository's own folder, and the rest of the navigation."""
-    named = {it for it in re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text())}
+    named = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text()))
     left = sorted(it.src_uri for it in files.documentation_pages() if it.src_uri not in named)
     if left and config.nav is not None:
         config.nav.append({"More": left})

@@ -72,7 +72,7 @@ AZ = {
 #: Those that are looked at by people: of the reader's shell, files and keys, or of another tool.
 BY_HAND = {
     ".": "of the shell: tests/lab/test_readme.py goes the same way",
-    "age": "opens an archive with a key that nobody but its owner has: tests/fleet/test_archives.py",
+    "age": "opens an archive with the key of its owner: tests/fleet/test_archives.py",
     "age-keygen": "makes a key: the lab makes one for every test of a backup",
     "cat": "shows a file whose content stands below it",
     "curl": "asks an address of the reader's",

@@ -16,7 +16,7 @@ from tests.test_docs_commands import of
 pytestmark = pytest.mark.lab
 nightly = pytest.mark.nightly
 
-#: They do what the docs describe, and test_deploys.py proves it; here they are asked for their plan.
+#: They do what the docs describe, as test_deploys.py proves; here they show their plan.
 SHOWN = ("deploys/rollback.py", "rate_limit_redis=")
 #: 3: findings are what an audit is for; the lab's certificates are signed by nobody known.
 GOOD = (0, 3)

@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,12 +25,12 @@ CHART = "oci://docker.io/envoyproxy/gateway-helm"
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """A cluster that has the release of README already, or none."""
     found = opened(tmp_path_factory.mktemp("others"))
     if found.version(found.names[0]) not in ("", NEW):
         assert found.pyinfra("upgrade", "-y", "--limit", found.names[0]).code == 0
-    yield found
+    return found
 
 
 @pytest.fixture(scope="module")
