@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.M | re.S)
@@ -35,6 +37,7 @@ class Command:
         found = found[: min(ends, default=len(found))]
         return [found[0].removeprefix(".venv/bin/"), *found[1:]]
 
+    @override
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
 

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyrage
 import pytest
-from pyinfra_cli.main import cli
+from pyinfra_cli.cli import cli
+from pyrage import x25519  # type: ignore[import-untyped]
 
 from tasks.fleet.charts import fetched
 from tasks.fleet.inventory import Cluster
@@ -131,7 +131,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "bin").mkdir()
     (folder / "bin/helm").write_text("#!/bin/sh\necho v3.18.0\n")
     (folder / "bin/helm").chmod(0o755)
-    key = pyrage.x25519.Identity.generate()
+    key = x25519.Identity.generate()
     (folder / "key").write_text(f"{key}\n")
     (folder / "key").chmod(0o600)
     text = (folder / "inventory/prod.py").read_text()
