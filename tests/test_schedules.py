@@ -97,7 +97,8 @@ def test_cronjob(deploy: str) -> None:
     ]
     assert (ROOT / "deploys" / f"{deploy}.py").exists()
     written = {it["mountPath"] for it in container["volumeMounts"] if not it.get("readOnly")}
-    assert written == {"/envoyfleet/runs", "/envoyfleet/rendered", "/tmp"}
+    archives = {"/envoyfleet/backups"} if deploy == "backup" else set()
+    assert written == {"/envoyfleet/runs", "/envoyfleet/rendered", "/tmp", *archives}
     account = made(deploy)["ServiceAccount envoyfleet"]["metadata"]["name"]
     assert pod["serviceAccountName"] == account == found["metadata"]["name"]
 
