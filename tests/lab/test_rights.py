@@ -60,8 +60,7 @@ def proven(fleet: Fleet, run: Run) -> None:
 def test_a_sample(installed: Fleet, run: Run) -> None:
     if run.deploy == "gateways":
         installed.kubectl(installed.names[0], "delete", *ROUTE)
-    version = {"envoy_gateway_version": installed.version(installed.names[0])}
-    proven(installed, replace(run, data={**run.data, **version}))
+    proven(installed, replace(run, data={**run.data, **there(installed)}))
 
 
 #: In this order, on a cluster without anything.
@@ -85,7 +84,7 @@ NIGHTLY = [
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A lab of its own: what an installation needs is seen where nothing is there."""
-    up = run_lab("up", "1", name=OWN)
+    up = run_lab("up", "2", name=OWN)
     assert up.returncode == 0, up.stdout + up.stderr
     try:
         sample = run_lab("sample", f"{OWN}-1", name=OWN)
@@ -101,3 +100,13 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 @pytest.mark.parametrize("run", NIGHTLY, ids=lambda it: it.deploy)
 def test_every_deploy(fresh: Fleet, run: Run) -> None:
     proven(fresh, run)
+
+
+def there(fleet: Fleet) -> dict[str, str]:
+    """The release that runs on the first cluster."""
+    return {"envoy_gateway_version": fleet.version(fleet.names[0])}
+
+
+@pytest.mark.nightly
+def test_crds_on_an_empty_cluster(fresh: Fleet) -> None:
+    proven(fresh, Run("crds", ("-y",), cluster=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,8 @@ def test_secrets_of_a_rotation_are_named() -> None:
 def test_before_the_first_write_the_way_back_is_asked_for_too() -> None:
     asked = deploys.before_writing(AT, ["tcproutes.gateway.networking.k8s.io"])
     assert Right("delete", "pods", "eg") in asked
+    assert Right("create", GATEWAYS, "edge") in asked
+    assert Right("delete", GATEWAYS, "edge") not in asked
     assert Right("patch", "tcproutes.gateway.networking.k8s.io") in asked
     assert {it.verb for it in asked}.isdisjoint(deploys.UNASKED)
     assert deploys.FORWARDED not in {it.resource for it in asked}
@@ -108,3 +111,21 @@ def test_proxies_beside_their_gateways_are_listed_everywhere() -> None:
 def test_the_page_is_the_table() -> None:
     text = (ROOT / "docs/rights.md").read_text()
     assert text.endswith(page.tables()), "python -m tasks.rights --page writes its end"
+
+
+@pytest.mark.parametrize("deploy", ["upgrade", "restore", "drill"])
+def test_what_preflight_asks_for_is_among_the_rights_of_who_asks(deploy: str) -> None:
+    at = AT if deploy == "upgrade" else replace(AT, written=())
+    given = deploys.of(deploy, at)
+    lacking = [it.text for it in deploys.before_writing(at) if not is_given(it, given)]
+    assert lacking == []
+
+
+def is_given(wanted: Right, given: list[Right]) -> bool:
+    return any(
+        it.verb == wanted.verb
+        and it.resource in (wanted.resource, "*.*")
+        and it.namespace in (None, wanted.namespace)
+        and (not it.names or it.names == wanted.names)
+        for it in given
+    )

@@ -70,6 +70,7 @@ _EMPTY = (
     parts.new_release,
     parts.namespace,
     parts.restoring,
+    sometimes("asked for before the first write, as of every restore", parts.around),
 )
 
 DEPLOYS: Mapping[str, tuple[Part, ...]] = {
@@ -160,16 +161,19 @@ FORWARDED = "pods/portforward"
 
 def before_writing(at: Places, moving: Collection[str] = ()) -> list[Right]:
     """
-    What an upgrade must be allowed before its first write: what every run needs, and the way back.
+    What an upgrade must be allowed before its first write: what every run needs, the objects of the
+    inventory, and the way back.
 
     + moving: resources whose objects are stored anew
     """
-    every = of("upgrade", at)
-    asked = [it for it in every if not it.rare or it.rare == parts.FAILED]
-    return [
-        *[it for it in asked if it.verb not in UNASKED and it.resource != FORWARDED],
+    every = [it for it in of("upgrade", at) if not it.rare]
+    asked = [
+        *[it for it in every if it.verb not in UNASKED and it.resource != FORWARDED],
+        *parts.objects(at),
+        *parts.going_back(at),
         *[Right("patch", it) for it in (parts.CRDS_STATUS, *moving)],
     ]
+    return list(dict.fromkeys(asked))
 
 
 def to_ask_proxies(at: Places) -> list[Right]:
