@@ -113,6 +113,13 @@ TARGETS = {
     ),
 }
 
+#: What every API server has; an answer of 404 for one of them would be no empty cluster.
+CORE = (
+    *("configmaps", "endpoints", "events", "limitranges", "persistentvolumeclaims"),
+    *("persistentvolumes", "pods", "podtemplates", "replicationcontrollers", "resourcequotas"),
+    *("secrets", "serviceaccounts", "services"),
+)
+
 
 @dataclass(frozen=True)
 class Drilled:
@@ -138,6 +145,8 @@ def fleet(folder: Path, server: ApiServer, targets: Mapping[str, Target], **more
     for name, it in targets.items():
         server.cluster(name)
         server.answer("GET", "/apis", Answer(body=GROUPS), cluster=name)
+        for kind in CORE:
+            server.answer("GET", f"/api/v1/{kind}", Answer(body={"items": []}), cluster=name)
         for path, body in it.here.items():
             server.answer("GET", path, Answer(body=body), cluster=name)
     recipients = [str(KEY.to_public())]
