@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.lab import cluster as clusters
-from tasks.lab import control_plane, state
+from tasks.lab import control_plane, node, state
 from tasks.lab.api import Api
 from tasks.lab.azure import fleet, orders, serve, signin
 from tasks.lab.processes import kill, start
@@ -120,8 +120,15 @@ def bring_back(lab: Lab, name: str) -> None:
     state.keep_faults(cluster, faults)
     server = control_plane.apiserver(lab, cluster)
     start(server)
-    ready = Api(cluster).ready
-    wait_for(f"{name}: API server", ready, clusters.READY_SECONDS, f"see {server.log}")
+    api = Api(cluster)
+    wait_for(f"{name}: API server", api.ready, clusters.READY_SECONDS, f"see {server.log}")
+    # New nodes: one that was cut off looks for itself again after up to two minutes, and is lost
+    # to the control plane, and its Pods to the load balancer, for as long.
+    nodes = {it: node.kubelet(lab, it) for it in lab.nodes_of(cluster)}
+    kill(list(nodes.values()))
+    for it, kubelet in nodes.items():
+        start(kubelet)
+        clusters.wait_until_ready(api, kubelet, it)
     say(f"{name}: there again, with a node resource group as new")
 
 
