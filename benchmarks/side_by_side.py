@@ -199,10 +199,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="envoyfleet beside its peers.")
     parser.add_argument("--print", action="store_true", help="print the table (always done)")
     parser.add_argument("--work", help="this piece of work alone")
-    parser.add_argument("--only", default="", help='scenes with this in their titles: "3 failing"')
+    parser.add_argument(
+        "--only", nargs="*", default=[""], help='scenes with one of these in their titles: "chart"'
+    )
     parser.add_argument("--clusters", type=int, help="so many instead")
     parser.add_argument("--servers", type=int, default=SERVERS, help="real API servers: 8")
-    parser.add_argument("--curve", action="store_true", help="ours alone, from 8 to 500 clusters")
+    parser.add_argument("--curve", action="store_true", help="and ours alone, 8 to 500 clusters")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sides", help="such as envoyfleet,bash,'ansible 16'")
     parser.add_argument("--page", action="store_true", help="write docs/side-by-side.md alone")
@@ -213,19 +215,26 @@ def main() -> int:
     sides = (
         asked.sides.split(",") if asked.sides else [OURS, BASH, *(f"ansible {it}" for it in FORKS)]
     )
-    chosen = [it for it in scenes() if asked.work in (None, it.work) and asked.only in it.title]
+    chosen = [
+        it
+        for it in scenes()
+        if asked.work in (None, it.work) and any(one in it.title for one in asked.only)
+    ]
     if asked.clusters:
         chosen = list({Scene(it.work, asked.clusters): None for it in chosen})
+    turns = [(it, sides) for it in chosen]
     if asked.curve:
-        sides, chosen = [OURS], [Scene(NOTHING, it) for it in CURVE]
+        measured_too = {it.title for it in chosen}
+        alone = [Scene(NOTHING, it) for it in CURVE]
+        turns += [(it, [OURS]) for it in alone if it.title not in measured_too]
     with (
         tempfile.TemporaryDirectory() as place,
         opened("restores", Path(place) / "lab", LAB, asked.servers) as it,
     ):
         bench = Bench(Path(place), it.fleet)
         rows: list[Row] = []
-        for scene in chosen:
-            rows += bench.rows(scene, sides, asked.runs)
+        for scene, those in turns:
+            rows += bench.rows(scene, those, asked.runs)
             kept(rows)
     print(table(rows))
     found = list(judged(rows))
