@@ -37,7 +37,8 @@ def _named(names: Sequence[str]) -> str:
 def command(arguments: Sequence[str]) -> str:
     """
     A command line of pyinfra to type again, such as "pyinfra inventory/prod.py deploys/install.py
-    -y"; "..." stands for the values of --data.
+    -y"; "..." stands for the values of --data, for those that an operation is given by hand
+    ("manifests=..."), and for a command of ``exec``.
     """
     return " ".join(["pyinfra", *_short(arguments)])
 
@@ -53,5 +54,10 @@ def _short(arguments: Sequence[str]) -> Iterator[str]:
             if option not in said:
                 said.add(option)
                 yield f"{option} ..."
+        elif it == "--":
+            yield "-- ..."
+            return
+        elif "=" in it and not it.startswith("-"):
+            yield f"{option}=..."
         else:
             yield shlex.quote(it)

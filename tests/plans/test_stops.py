@@ -54,6 +54,11 @@ def test_lines(stopped: dict[str, str], half_way: bool, said: list[str]) -> None
             "a.py --data ... b.py -y",
         ),
         (["a.py", "--ssh-password=s3cret", "b.py"], "a.py --ssh-password ... b.py"),
+        (
+            ["a.py", "tasks.operations.kube.apply", 'manifests=[{"kind": "Secret"}]', "--dry"],
+            "a.py tasks.operations.kube.apply manifests=... --dry",
+        ),
+        (["a.py", "-v", "exec", "--", "echo", "s3cret"], "a.py -v exec -- ..."),
     ],
 )
 def test_the_command_is_said_without_what_may_be_secret(arguments: list[str], typed: str) -> None:
