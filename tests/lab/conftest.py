@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,18 +51,31 @@ def gateway(lab: LabUnderTest) -> str:
     return lab.kubectl(*arguments)
 
 
+#: How often the set-up of a file may fail: as often as one test is run.
+SET_UPS = 3
+
+
 class Reruns:
     """
     Says at once why a test is run again: that it passes later would hide it. With the last words of
-    the lab's load balancer, for nobody else tells why no request arrives.
+    the lab's load balancer, for nobody else tells why no request arrives. A file whose set-up
+    failed thrice is over: each such attempt may take minutes, and there is one for each test.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._broken = Counter[Path]()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if self._broken[item.path] >= SET_UPS:
+            pytest.fail(f"the set-up of {item.path.name} failed {SET_UPS} times", pytrace=False)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         outcome: str = report.outcome  # pytest-rerunfailures has one more than pytest
+        if report.when == "setup" and outcome in ("rerun", "failed"):
+            self._broken[self._config.rootpath / report.location[0]] += 1
         if outcome == "rerun" and terminal is not None:
             lines = [it for it in report.longreprtext.splitlines() if it.startswith(("E ", ">"))]
             terminal.ensure_newline()
