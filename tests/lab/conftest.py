@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lab.processes import log_folder
+from tests.lab import evidence
 from tests.lab.running import NAME, VERSION, LabUnderTest, run, until
 
 
@@ -53,23 +54,38 @@ def gateway(lab: LabUnderTest) -> str:
 
 #: How often the set-up of a file may fail: as often as one test is run.
 SET_UPS = 3
+#: Of how many failures evidence is kept.
+KEPT = 12
 
 
 class Reruns:
     """
-    Says at once why a test is run again: that it passes later would hide it. With the last words of
-    the lab's load balancer, for nobody else tells why no request arrives. A file whose set-up
-    failed thrice is over: each such attempt may take minutes, and there is one for each test.
+    Says at once why a test is run again: that it passes later would hide it, and keeps what the lab
+    looked like then. A file whose set-up failed thrice is over: each such attempt may take minutes,
+    and there is one for each test.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._broken = Counter[Path]()
+        self._kept = 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if self._broken[item.path] >= SET_UPS:
             pytest.fail(f"the set-up of {item.path.name} failed {SET_UPS} times", pytrace=False)
+
+    def pytest_exception_interact(
+        self, node: pytest.Item, call: pytest.CallInfo[object], report: pytest.TestReport
+    ) -> None:
+        """Before teardown takes the lab's state away."""
+        lab = os.environ.get("ENVOYFLEET_LAB", NAME)
+        factory = getattr(self._config, "_tmp_path_factory", None)
+        if factory is None or self._kept == KEPT or not log_folder(lab, "lab").exists():
+            return
+        self._kept += 1
+        said = f"{report.nodeid}, {report.when}\n{report.longreprtext}\n"
+        evidence.keep(lab, said, factory.getbasetemp() / f"evidence-{self._kept}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -79,14 +95,10 @@ class Reruns:
         if outcome == "rerun" and terminal is not None:
             lines = [it for it in report.longreprtext.splitlines() if it.startswith(("E ", ">"))]
             terminal.ensure_newline()
-            said = [f"runs again: {report.nodeid}", *lines[:6], *lines[6:][-8:], *_said()]
+            words = evidence.last_words(os.environ.get("ENVOYFLEET_LAB", NAME))
+            said = [f"runs again: {report.nodeid}", *lines[:6], *lines[6:][-8:], *words]
             for line in said:
                 terminal.write_line(line[:400])
-
-
-def _said() -> list[str]:
-    log = log_folder(os.environ.get("ENVOYFLEET_LAB", NAME), "lab") / "load-balancer.log"
-    return log.read_text(errors="replace").splitlines()[-4:] if log.exists() else []
 
 
 def pytest_configure(config: pytest.Config) -> None:
