@@ -266,7 +266,7 @@ def running(name: str = "") -> Steps:
     packed = packing.packed(about, files, fleet_run.now())
     kept = archives.written(fleet_run.current().folder / "rehearsal.tar.gz", packed)
     try:
-        source = Source(it.record.source, str(kept.path), addresses=False)
+        source = Source(it.record.source, str(kept.path), addresses=False, named=False)
         yield from restore.opened._inner(wanted=it.now, source=source)
     finally:
         kept.path.unlink(missing_ok=True)

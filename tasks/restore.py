@@ -156,7 +156,8 @@ def opened(wanted: Desired, source: Source) -> Steps:
     begun = time.monotonic()
     _works.pop(host.name, None)
     archive = way_in.read(wanted, source)
-    fleet_run.note(host, "archive", f"{archive.path} of {archive.taken:%Y-%m-%d %H:%M} UTC")
+    if source.named:
+        fleet_run.note(host, "archive", f"{archive.path} of {archive.taken:%Y-%m-%d %H:%M} UTC")
     change.heed(archive.reasons, wanted.data)
     _works[host.name] = _Work(
         archive,

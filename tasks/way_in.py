@@ -60,12 +60,14 @@ class Source:
     + archive: its file, or its URL in a container; None is the newest of that cluster
     + addresses: False leaves fixed addresses of load balancers out, for a cluster beside it
     + oldest: the oldest one instead of the newest
+    + named: False is a file of the run's own that is gone afterwards, so no line says it
     """
 
     cluster: str
     archive: str | None = None
     addresses: bool = True
     oldest: bool = False
+    named: bool = True
 
 
 @dataclass(frozen=True)

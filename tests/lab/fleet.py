@@ -58,12 +58,13 @@ class Ended:
 class Fleet:
     """
     + folder: where the runs happen: the repository's files, and room for runs/ and rendered/
-    + more: arguments of every run
+    + more: arguments of every run; + longest: seconds of one
     """
 
     lab: LabUnderTest
     folder: Path
     more: tuple[str, ...] = PATIENT
+    longest: int = 600
 
     @property
     def names(self) -> list[str]:
@@ -88,7 +89,7 @@ class Fleet:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=self.longest,
         )
         ended = Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - begun)
         assert "Traceback" not in ended.text, ended.text
