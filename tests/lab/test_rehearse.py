@@ -113,9 +113,13 @@ def test_what_is_planted_is_found_and_nothing_else(fleet: Fleet) -> None:
         "EnvoyExtensionPolicy demo/scripted",
     ]
     assert names["pruned"] == ["HTTPRoute demo/sticky"]
-    # Of the route whose script is switched off, and the requests to it while that happens.
-    assert set(names["traffic"]) <= {"HTTPRoute demo/scripted", "requests while upgrading"}
+    # What follows from those: the script's route fails, also while that happens; the route that
+    # 1.8 does not serve for its idleTimeout is served without.
+    follows = {"HTTPRoute demo/scripted", "HTTPRoute demo/sticky", "requests while upgrading"}
     assert "HTTPRoute demo/scripted" in names["traffic"]
+    assert set(names["traffic"]) <= follows
+    assert {it.partition(", ")[0] for it in names["configuration"]} == {"HTTPRoute demo/scripted"}
+    assert set(names["way_back"]) <= follows
     written = [
         f"{it['verb']} {it['requestURI']}"
         for it in fleet.requests(source)[asked:]
