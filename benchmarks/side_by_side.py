@@ -108,6 +108,7 @@ class Bench:
         for side in (OURS, BASH, f"ansible {FORKS[0]}"):
             asked = self.asked(NOTHING, side, well, kubeconfig, "0")
             if side == OURS:
+                asked.command.extend(("--data", "take_back=true"))  # what peers forced before
                 asked.command.extend(it for name in well for it in ("--limit", name))
             done = measured(asked.command, self.work, asked.environment, (), PATIENCE)
             if done.code and not scene.errors:

@@ -37,7 +37,7 @@ own verifies from the API servers alone. `make bench` measures it;
 Eight real API servers, each with its etcd; a stand-in plays the controller of Envoy Gateway and
 the Pods' readiness, so that waits are real and short. Where a scene has more clusters than eight,
 several contexts share a server, each through a line of its own with TLS and an identity of its own
-(tests/lab/distant.py); those scenes write nothing. Processor time is that of a side's processes
+(tests/lab/distant.py); those scenes change nothing. Processor time is that of a side's processes
 alone, memory their sum (PSS) at its highest, requests what the API servers' audit logs count. The
 machine has two cores, which the API servers and the lines share with the side that is measured:
 wall times of sides that keep both cores busy are longer than elsewhere, processor times are not.

@@ -49,7 +49,8 @@ clusters = [(f"@kube/{{{{it}}}}", data) for it in {{names!r}}]
 @dataclass(frozen=True)
 class Wanted:
     """
-    + folder: with crds.yaml, values.yaml, values.json as Helm tells them, objects.yaml
+    + folder: with crds.yaml, values.yaml, objects.yaml, and values.json byte for byte as Helm
+      tells them
     + chart: the archive
     """
 
@@ -92,7 +93,8 @@ def written(work: Path, name: str, chart: Path, helm: Path, change: str) -> Want
     objects.sort(key=lambda it: (it["kind"] != "Namespace", it["kind"] == "HTTPRoute"))
     (folder / "objects.yaml").write_text(yaml.safe_dump_all(objects))
     (folder / "values.yaml").write_text(values.read_text())
-    (folder / "values.json").write_text(json.dumps(yaml.safe_load(values.read_text())))
+    told = json.dumps(yaml.safe_load(values.read_text()), sort_keys=True, separators=(",", ":"))
+    (folder / "values.json").write_text(told)
     (folder / "crds.yaml").write_text(yaml.safe_dump_all(crds(chart, helm)))
     return Wanted(folder, chart)
 

@@ -138,8 +138,11 @@ def _joined(line: Line, weather: Weather):  # type: ignore[no-untyped-def]
     trusted = ssl.create_default_context(cafile=str(line.authority))
     # The same requests of a line fail in each run.
     chance = random.Random(line.shown)
+    serving: set[asyncio.Task[None] | None] = set()  # the loop alone does not keep a task alive
 
     async def serve(near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        serving.add(task)
         if line.ill == SILENT:
             await near.read(-1)
             return
@@ -167,6 +170,7 @@ def _joined(line: Line, weather: Weather):  # type: ignore[no-untyped-def]
 
         with suppress(OSError, ssl.SSLError):
             await asyncio.gather(ask(), answer())
+        serving.discard(task)
 
     return serve
 
