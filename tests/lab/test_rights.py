@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.lab.fleet import OLD, SHORT_DRAIN, Fleet, opened
-from tests.lab.rights import Run, seen
+from tests.lab.rights import EMPTY, Run, seen
 from tests.lab.running import run as run_lab
 from tests.lab.test_restore import at
 
@@ -63,7 +63,7 @@ def test_a_sample(installed: Fleet, run: Run) -> None:
     proven(installed, replace(run, data={**run.data, **there(installed)}))
 
 
-#: In this order, on a cluster without anything.
+#: In this order, on a cluster without anything; the second stays empty, for drills.
 NIGHTLY = [
     Run("install", ("-y",), AT_OLD),
     Run("upgrade", ("-y",)),
@@ -75,6 +75,8 @@ NIGHTLY = [
     Run("public_ips", code=(0, 3)),
     Run("history", code=(0, 3)),
     Run("runbook", ("--data", "name=gateway-not-responding"), code=(0, 3)),
+    Run("adopt", code=(0, 3)),
+    Run("adopt", ("-y", "--data", "take=true"), code=(0, 3)),
     Run("rollback", ("-y",), {"rollback_to": 1}),
     Run("verify"),
     Run("rotate_control_plane", ("-y",), {"renew_now": True}),
@@ -100,6 +102,32 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 @pytest.mark.parametrize("run", NIGHTLY, ids=lambda it: it.deploy)
 def test_every_deploy(fresh: Fleet, run: Run) -> None:
     proven(fresh, run)
+
+
+@pytest.fixture(scope="module")
+def kept(fresh: Fleet) -> Fleet:
+    """The first cluster with a backup by somebody else."""
+    ended = fresh.pyinfra("backup", "-y", "--limit", fresh.names[0], *at(fresh, fresh.names[0]))
+    assert ended.code == 0, ended.text
+    return fresh
+
+
+@pytest.mark.nightly
+def test_what_was_deleted_comes_back(kept: Fleet) -> None:
+    kept.kubectl(kept.names[0], "delete", *ROUTE)
+    proven(kept, Run("restore", ("-y",), there(kept)))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("deploy", ["drill", "rehearse"])
+def test_an_empty_cluster(kept: Fleet, deploy: str) -> None:
+    """A drill leaves it empty, so that there is one for the rehearsal."""
+    source = kept.names[0]
+    data: dict[str, dict[str, Any]] = {
+        "drill": {"drill_source": [source], **there(kept)},
+        "rehearse": {"rehearsal_source": [source]},
+    }
+    proven(kept, Run(deploy, ("-y",), data[deploy], code=(0, 3), cluster=1, space=EMPTY))
 
 
 def there(fleet: Fleet) -> dict[str, str]:
