@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pyinfra import host
 from pyinfra.api.exceptions import DeployError
 
 from tasks.connectors import documents
-from tasks.connectors.api import ApiError, anew
+from tasks.connectors.api import Api, ApiError, anew
 from tasks.facts.helm import HelmRecords, HelmRelease
 from tasks.facts.kube import KubeObject, Resources, listed
 from tasks.fleet import run as fleet_run
@@ -28,6 +29,8 @@ Object = dict[str, Any]
 _CORE = {it.kind: it for it in CORE}
 _CRDS = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 _POLICIES = "admissionregistration.k8s.io"
+#: Lists at a time.
+AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def surveyed(data: Cluster, secrets: bool, values: bool) -> Survey:
     Raises DeployError, in one line.
     """
     served, left_out = fact(Resources), dict[str, str]()
-    own = _worth([it for one in backup.preferred(served) for it in _all(one)], left_out)
+    own = _worth(_of_each(backup.preferred(served)), left_out)
     services = _all(_CORE["Service"])
     around, wanted = _around(data, served, own, services, left_out)
     referred = sorted(it.title for it in wanted if (it.group, it.kind) == ("", "Secret"))
@@ -237,11 +240,23 @@ def _one(api_version: str, kind: str, name: str, namespace: str) -> list[Object]
     return [found] if found else []
 
 
+def _of_each(resources: Iterable[Resource]) -> list[Object]:
+    """All objects of some kinds, several lists at a time. Raises DeployError."""
+    from gevent.pool import Pool
+
+    lists = Pool(AT_ONCE).map(partial(_listed, session()), [it.path() for it in resources])
+    return [it for one in lists for it in one]
+
+
 def _all(resource: Resource, namespace: str | None = None, **query: str) -> list[Object]:
-    """All objects of a kind, as they were at one moment. Raises DeployError."""
-    path = resource.path(namespace)
+    """All objects of a kind. Raises DeployError."""
+    return _listed(session(), resource.path(namespace), **query)
+
+
+def _listed(api: Api, path: str, **query: str) -> list[Object]:
+    """As they were at one moment. Raises DeployError."""
     try:
-        return anew(lambda: [it for page in session().pages(path, **query) for it in listed(page)])
+        return anew(lambda: [it for page in api.pages(path, **query) for it in listed(page)])
     except ApiError as error:
         raise _unreadable(path, error) from error
 
