@@ -47,7 +47,8 @@ from benchmarks.sides.rows import (
 LAB = "benchsides"
 ARCHIVE = "gateway-helm-1.9.1"
 #: Seconds after which a run is ended.
-PATIENCE = 1800.0
+#: Seconds after which a run is killed; STUCK: where a cluster never answers, which Ansible awaits.
+PATIENCE, STUCK = 1800.0, 600.0
 MORE = {"probe": {"enabled": False}, "ring": 0, "timeout": 600}
 
 
@@ -136,7 +137,8 @@ class Bench:
             self._at_the_old_release()
         before = None if scene.work in (OBJECTS, CHART) else self._versions()
         asked = self.asked(scene.work, side, names, kubeconfig, change)
-        run = measured(asked.command, self.work, asked.environment, self.logs, PATIENCE)
+        patience = STUCK if scene.failing else PATIENCE
+        run = measured(asked.command, self.work, asked.environment, self.logs, patience)
         told = wanted.written(self.work, "c-0", self.chart, self.tools.programs / "helm", change)
         wrong = []
         for member in self.members:

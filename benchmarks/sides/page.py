@@ -41,6 +41,8 @@ several contexts share a server, each through a line of its own with TLS and an 
 alone, memory their sum (PSS) at its highest, requests what the API servers' audit logs count. The
 machine has two cores, which the API servers and the lines share with the side that is measured:
 wall times of sides that keep both cores busy are longer than elsewhere, processor times are not.
+Of three clusters that fail one refuses connections, one knows no token, one never answers; a run
+that has not ended after ten minutes there is killed: exit -9.
 """
 
 
