@@ -48,6 +48,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## make the environment in .venv, from requirements.txt with hashes
+	@$(PYTHON) -m compileall -q tasks # pyinfra's command line keeps nothing compiled: a quarter of a run's processor time
 
 $(READY): requirements.txt pyproject.toml
 	@echo "setup: environment in .venv from requirements.txt, with hashes (about a minute)"

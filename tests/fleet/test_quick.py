@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from types import SimpleNamespace
 from typing import Any
@@ -111,15 +109,3 @@ def test_connectors_and_names_of_arguments_are_looked_up_once(
     inventory.Inventory(([(f"@kube/d-{it}", {}) for it in range(3)], {}))
     assert len(searched) <= 2
     assert arguments.all_global_arguments() is arguments.all_global_arguments()
-
-
-@pytest.mark.parametrize(("flags", "kept"), [([], True), (["-B"], False)], ids=["", "unwanted"])
-def test_modules_are_compiled_once(flags: list[str], kept: bool) -> None:
-    """Although pyinfra's command line says that none is kept."""
-    code = (
-        "import sys; sys.dont_write_bytecode = True; import tasks; print(sys.dont_write_bytecode)"
-    )
-    environment = {it: os.environ[it] for it in os.environ if it != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, *flags, "-c", code]
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == str(not kept)
